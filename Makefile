@@ -1,0 +1,73 @@
+# Everything happens in .venv, from the locks in requirements/: nothing outside this directory is touched.
+# Stamp files in .venv say what is done, so a second run of a target sets nothing up again.
+
+PYTHON ?= python3
+ARGS   ?=
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Where from is for the pip configuration of the user; what is installed is for the locks.
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCKED := $(PIP) install --require-hashes
+UV     ?= $(BIN)/uv
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint format lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.project ## run against simulated vendors (flags of `run`: ARGS="--web.listen-address=:9999")
+	@exec $(BIN)/video-analytics-exporter demo $(ARGS)
+
+test: $(VENV)/.dev ## run the tests on all cores (ARGS="-k window -n0")
+	$(BIN)/pytest -n auto $(ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy, import-linter, hadolint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict exporter
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
+
+format: $(VENV)/.dev ## let ruff format the code and repair what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.dev ## resolve requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	$(COMPILE) pyproject.toml -o requirements/run.txt
+	$(COMPILE) -c requirements/run.txt --group build -o requirements/build.txt
+	$(COMPILE) -c requirements/run.txt -c requirements/build.txt pyproject.toml --group build --group dev -o requirements/dev.txt
+
+clean: ## remove the virtual environment, caches and build results
+	rm -rf $(VENV) build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- .venv, step by step ---
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys' 2>/dev/null || { echo "error: cannot run $(PYTHON); give another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())'); give another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Creating $(VENV) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.run: requirements/run.txt requirements/build.txt $(VENV)/.python
+	@echo "Installing requirements/run.txt ..."
+	@$(LOCKED) -r requirements/run.txt -r requirements/build.txt
+	@touch $@
+
+# Editable: the code in this checkout is what runs. A new version number or entry point needs the step again.
+$(VENV)/.project: pyproject.toml exporter/__init__.py $(VENV)/.run
+	@echo "Installing this checkout ..."
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(VENV)/.project
+	@echo "Installing requirements/dev.txt ..."
+	@$(LOCKED) -r requirements/dev.txt
+	@touch $@
