@@ -1,0 +1,90 @@
+"""The shape of the configuration file (contract section 1); what the values mean together is checked in ``load``."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from exporter.config.units import Duration, Size, WholeDuration, WholeDurationOrNone
+from exporter.providers.base import Count, Strict, Text, no_boolean
+
+
+def _flag(value: object) -> object:
+    """Write a boolean as the APIs do."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _option(value: object) -> object:
+    """Take any scalar: an option is passed to the vendor as it is."""
+    return repr(value) if isinstance(value, float) else _flag(value)
+
+
+def _many(value: object) -> object:
+    """Let one value stand for a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+Value = Annotated[Text, BeforeValidator(_flag)]
+Option = Annotated[Text, BeforeValidator(_option)]
+Texts = Annotated[list[Text], BeforeValidator(_many), Field(min_length=1)]
+Values = Annotated[list[Value], BeforeValidator(_many), Field(min_length=1)]
+Scale = Annotated[float, BeforeValidator(no_boolean), Field(allow_inf_nan=False)]
+
+
+class MetricShape(Strict):
+    """A metric written at length."""
+
+    field: Text = Field(description="The vendor's name of it.")
+    name: Text | None = Field(default=None, description="Family to export it under.")
+    help: Text | None = Field(default=None, description="HELP text of the family.")
+    scale: Scale | None = Field(default=None, description="Factor from the vendor's unit to the exported one.")
+
+
+def _metric(value: object) -> object:
+    return {"field": value} if isinstance(value, str) else value
+
+
+Metric = Annotated[MetricShape, BeforeValidator(_metric)]
+
+
+class Defaults(Strict):
+    """What holds for each query that does not say otherwise."""
+
+    interval: WholeDuration = Field(default=60, description="How often a query is polled.")
+    window: WholeDuration = Field(default=300, description="Length of the period that is asked for.")
+    delay: WholeDurationOrNone = Field(default=120, description="The period ends at least this long ago.")
+    timeout: Duration = Field(default=90, description="One HTTP request, all of it.")
+    max_age: Duration = Field(default=300, description="How long the last good answer is served once polls fail.")
+    max_series: Count = Field(default=10_000, description="Series of a query at most; whole rows beyond are dropped.")
+    empty_label: Text = Field(default="unknown", description="Label value for an empty, null or missing dimension.")
+    on_missing: Literal["absent", "zero"] = Field(
+        default="absent", description="What a metric without a number becomes."
+    )
+    max_response: Size = Field(default=64 * 2**20, description="One answer at most, after decompression.")
+    max_rows: Count = Field(default=2_000_000, description="Rows at most where this exporter aggregates them.")
+
+
+class QueryShape(Strict):
+    """One query. What is left out comes from ``defaults``."""
+
+    name: Text = Field(description="Becomes the label `query`.")
+    source: Texts = Field(description="A source, or several of one type.")
+    metrics: Annotated[list[Metric], Field(min_length=1)]
+    dimensions: list[Text] = Field(default=[], description="What the metrics are split by; each becomes a label.")
+    filters: dict[str, Values] = Field(default={}, description="Dimensions and the values that count.")
+    having: Text | None = Field(default=None, description="SmartSight's qoefilter.")
+    top: Count | None = Field(default=None, description="The first so many rows by `order_by`.")
+    order_by: Text | None = Field(default=None, description="The first metric, if left out.")
+    order: Literal["asc", "desc"] = "desc"
+    endpoint: Text | None = None
+    options: dict[str, Option] = Field(default={}, description="Any other parameter of the vendor.")
+    allow_personal_data: bool = Field(default=False, description="Admit dimensions that identify a person.")
+    interval: WholeDuration | None = None
+    window: WholeDuration | None = None
+    delay: WholeDurationOrNone | None = None
+    timeout: Duration | None = None
+    max_age: Duration | None = None
+    max_series: Count | None = None
+    empty_label: Text | None = None
+    on_missing: Literal["absent", "zero"] | None = None
+    max_response: Size | None = None
+    max_rows: Count | None = None

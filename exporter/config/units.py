@@ -1,0 +1,55 @@
+"""Durations and sizes as a person writes them."""
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+# Prometheus' grammar: each unit at most once, from the largest to the smallest.
+DURATION = re.compile(
+    r"^(?=.)(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+)s)?(?:(?P<ms>\d+)ms)?$",
+    re.ASCII,
+)
+SECONDS = {"y": 365 * 86400, "w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+PLAIN = re.compile(r"^\d+(\.\d+)?$", re.ASCII)
+SIZE = re.compile(r"^(?P<number>\d+)\s*(?P<unit>[KMG]i?B|B)?$", re.ASCII)
+BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def seconds(value: object) -> float:
+    """Read a duration: ``1h30m``, or a plain number of seconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = str(value)
+    if not isinstance(value, bool):
+        if PLAIN.match(text):
+            return float(text)
+        if match := DURATION.match(text):
+            return sum(int(count) * SECONDS[unit] for unit, count in match.groupdict().items() if count)
+    raise ValueError("is no duration; write it as 30s, 5m, 1h30m or 1d, or as a number of seconds")
+
+
+def whole_seconds(value: object) -> int:
+    """Read a duration without a fraction of a second: the vendors' periods are whole seconds."""
+    number = seconds(value)
+    if number % 1:
+        raise ValueError("must be whole seconds")
+    return int(number)
+
+
+def size(value: object) -> int:
+    """Read a number of bytes: ``64MiB``, ``10MB``, or a plain number."""
+    match = None if isinstance(value, bool) else SIZE.match(str(value))
+    if not match:
+        raise ValueError("is no size; write it as 64MiB, 10MB, or as a number of bytes")
+    return int(match["number"]) * BYTES[match["unit"] or "B"]
+
+
+_JSON = {"type": ["string", "number"]}
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0), WithJsonSchema(_JSON)]
+WholeDuration = Annotated[int, BeforeValidator(whole_seconds), Field(gt=0), WithJsonSchema(_JSON)]
+WholeDurationOrNone = Annotated[int, BeforeValidator(whole_seconds), Field(ge=0), WithJsonSchema(_JSON)]
+Size = Annotated[int, BeforeValidator(size), Field(gt=0), WithJsonSchema(_JSON)]

@@ -1,0 +1,179 @@
+"""What every vendor's module gives: the shape of its settings, its requests, and how to read its answers. No I/O."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Protocol
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from exporter.catalog import Catalog
+from exporter.model import Page, Part, Query, Request, Window
+
+
+def _text(value: object) -> object:
+    """Take a number where a text is wanted (customer ids), but no float: YAML would already have changed its digits."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def no_boolean(value: object) -> object:
+    """Refuse true and false where a number is wanted; Python would count them as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic reports ValueError, and lets TypeError through
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+Count = Annotated[int, BeforeValidator(no_boolean), Field(ge=1)]
+
+
+class Strict(BaseModel):
+    """The base of every part of the file: unknown keys are errors, values are never changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Limits(Strict):
+    """What a source may be asked at most, shared by all its queries."""
+
+    concurrency: Count = Field(default=4, description="Requests at the same time.")
+    requests_per_minute: Count | None = Field(default=None, description="Requests in any 60 seconds.")
+
+
+class HttpSettings(Strict):
+    """How a source's hosts are reached."""
+
+    ca_file: Path | None = Field(
+        default=None, description="PEM file of the authorities to trust instead of the system's."
+    )
+    proxy_url: str | None = Field(default=None, description="Proxy for all requests of the source.")
+
+
+class SourceSettings(Strict):
+    """The keys that every source has; a vendor's module adds its own."""
+
+    type: str
+    labels: dict[str, Text] = Field(default={}, description="Labels on every series of this source.")
+    limits: Limits = Limits()
+    http: HttpSettings = HttpSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret in memory or in a file; a file is read at each use, so that a rotated secret needs no restart."""
+
+    value: str | None = field(default=None, repr=False)
+    file: Path | None = None
+
+    @classmethod
+    def of(cls, value: SecretStr | None, file: Path | None) -> "Secret":
+        """Make one from the two keys that a secret has in the file."""
+        return cls(value.get_secret_value() if value else None, file)
+
+    def read(self) -> str:
+        """Give the secret.
+
+        Raises:
+            OSError: the file can't be read.
+            UnicodeDecodeError: the file is no UTF-8 text.
+        """
+        if self.file is None:
+            return self.value or ""
+        return self.file.read_text("utf-8").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that goes along in a header of each request."""
+
+    header: str
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """OAuth2 client credentials: the secret in Basic auth, ``form`` in the body, the token after ``scheme``."""
+
+    token_url: str
+    client_id: str
+    secret: Secret
+    form: tuple[tuple[str, str], ...]
+    scheme: str = ""
+
+
+Credentials = ApiKey | ClientCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong at a place of the file: the path of keys and indices, and what is wrong, in a sentence."""
+
+    path: tuple[str | int, ...]
+    message: str
+
+
+class Provider(Protocol):
+    """One vendor, bound to one source's settings. Pure: bytes and values in, values out."""
+
+    Settings: ClassVar[type[SourceSettings]]
+    catalog: ClassVar[Catalog]
+    settings: Any
+
+    def __init__(self, settings: Any) -> None: ...  # noqa: ANN401 - each vendor takes its own Settings
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, without a slash at the end."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """How to log in."""
+
+    @staticmethod
+    def faults(settings: Any) -> Iterator[Fault]:  # noqa: ANN401 - as above
+        """Say what is wrong with a source's settings beyond their shape; paths are relative to the source."""
+
+    @staticmethod
+    def query_faults(query: "Asked") -> Iterator[Fault]:
+        """Say what the vendor would not take in a query; paths are relative to the query."""
+
+    @staticmethod
+    def endpoint(query: "Asked") -> str:
+        """Name what a query asks: the ``endpoint`` label of its ``query_info``."""
+
+    def parts(self, query: Query) -> tuple[Part, ...]:
+        """Give the requests that answer a query together."""
+
+    def request(self, query: Query, part: Part, window: Window, cursor: int | None) -> Request:
+        """Give the request for one page; the first page has no cursor."""
+
+    def parse(self, query: Query, part: Part, answer: object, cursor: int | None) -> Page:
+        """Read one page of decoded JSON.
+
+        Raises:
+            BadResponse: the answer has not the documented shape.
+        """
+
+    def explain(self, answer: object) -> str:
+        """Give the vendor's own words from the decoded body of an error; empty where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query as the file puts it, before defaults and catalogue: what a vendor checks."""
+
+    fields: tuple[str, ...]
+    dimensions: tuple[str, ...]
+    filters: Mapping[str, tuple[str, ...]]
+    options: Mapping[str, str]
+    endpoint: str | None
+    having: str | None
+    given: frozenset[str]
+    """The keys that the query itself has."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Give `` (did you mean `x`?)`` for the known name that is most like this one, else nothing."""
+    found = get_close_matches(name, list(known), n=1)
+    return f" (did you mean `{found[0]}`?)" if found else ""
