@@ -1,0 +1,62 @@
+"""``demo``: simulated vendors in the same process, and the exporter against them with the example's queries."""
+
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from exporter import daemon
+from exporter.config import Config, load
+from exporter.simulator.ibm_video import IbmVideo
+from exporter.simulator.serve import serve
+from exporter.simulator.smartsight import SmartSight
+
+CREDENTIALS = {
+    "SMARTSIGHT_CUSTOMER_ID": "199493832",
+    "SMARTSIGHT_API_KEY": "demo-key",
+    "IBM_CLIENT_ID": "demo-client",
+    "IBM_CLIENT_SECRET": "demo-secret",
+}
+
+
+def example() -> str:
+    """Give the example configuration: part of an installed package, beside the package in a checkout."""
+    packaged = files("exporter").joinpath("config.example.yaml")
+    path = packaged if packaged.is_file() else Path(__file__).parent.parent / "config.example.yaml"
+    return path.read_text("utf-8")
+
+
+@contextlib.asynccontextmanager
+async def vendors() -> AsyncIterator[Config]:
+    """Run the simulated vendors, and give the example's configuration pointed at them."""
+    smartsight = SmartSight(
+        api_key=CREDENTIALS["SMARTSIGHT_API_KEY"],
+        customer_id=CREDENTIALS["SMARTSIGHT_CUSTOMER_ID"],
+        clock=time.time,
+    )
+    ibm = IbmVideo(
+        client_id=CREDENTIALS["IBM_CLIENT_ID"],
+        client_secret=CREDENTIALS["IBM_CLIENT_SECRET"],
+        clock=time.time,
+    )
+    async with serve(smartsight.app) as smartsight_url, serve(ibm.app) as ibm_url:
+        env = {
+            **CREDENTIALS,
+            "SMARTSIGHT_URL": smartsight_url,
+            "IBM_URL": f"{ibm_url}/v1",
+            "IBM_TOKEN_URL": f"{ibm_url}/oauth2/token",
+        }
+        yield load(example(), name="config.example.yaml", env=env)
+
+
+async def run(sockets: Sequence[socket.socket], metrics_path: str) -> None:
+    """Run until SIGTERM or SIGINT."""
+    async with vendors() as config:
+        url = daemon.address(sockets[0])
+        click.echo("Simulated vendors are running, and the exporter polls them:")
+        click.echo(f"  {url}{metrics_path}\n  {url}/\nStop with Ctrl-C.")
+        await daemon.run(config, sockets, metrics_path)

@@ -1,0 +1,151 @@
+"""From tables to the bytes of ``/metrics``: rendered once a poll, joined once a change.
+
+A query's part of a family is one gzip member; so are a family's HELP and TYPE lines. A body is the members one after
+the other, which every gzip reader takes as one file (RFC 1952, section 2.2). Lines of a gauge are spelled alike in the
+text format 0.0.4 and in OpenMetrics 1.0.0: both bodies have the same members, and differ in HELP lines and the end.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+from isal import igzip
+
+from exporter.model import Cell, Chunk, Column, Family, Labels, Snapshot, Table
+
+LEVEL = 1
+"""isal's own scale (0 to 3): 28 times as fast as zlib's default, for 7 % more bytes."""
+
+
+class Format(Enum):
+    """The exposition formats, by the media types that Prometheus knows them by."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def compress(text: bytes) -> bytes:
+    """Give one gzip member."""
+    return igzip.compress(text, LEVEL)
+
+
+@dataclass(slots=True)
+class _Rendered:
+    """What is kept of a column between two polls: the lines with gaps for the numbers, the numbers, the outcome."""
+
+    template: bytes
+    holes: tuple[int, ...]
+    numbers: bytes
+    chunk: Chunk
+
+
+class Renderer:
+    """Renders one query's tables. It remembers the last one: labels are escaped once, unchanged families not rendered.
+
+    What it keeps is bounded by the last table.
+    """
+
+    def __init__(self) -> None:
+        self._rows: Sequence[tuple[str, ...]] = ()
+        self._texts: dict[tuple[str, ...], bytes] = {}
+        self._columns: dict[Family, _Rendered] = {}
+        self.rendered = 0
+        """How many families were rendered, for tests of how often work is done."""
+
+    def render(self, table: Table) -> tuple[Chunk, ...]:
+        """Give a chunk for each family that has samples."""
+        if table.rows != self._rows:
+            prefix = label_text(table.labels)
+            old = self._texts
+            self._texts = {row: old.get(row) or _row_text(prefix, table.names, row) for row in table.rows}
+            self._rows = table.rows
+            self._columns = {}
+        self._columns = {column.family: self._column(column) for column in table.columns}
+        return tuple(kept.chunk for kept in self._columns.values() if kept.chunk.series)
+
+    def _column(self, column: Column) -> _Rendered:
+        numbers = msgspec.json.encode(column.values)
+        kept = self._columns.get(column.family)
+        if kept and kept.numbers == numbers:
+            return kept
+        self.rendered += 1
+        holes = tuple(index for index, cell in enumerate(column.values) if cell is None) if b"null" in numbers else ()
+        template = kept.template if kept and kept.holes == holes else self._template(column.family.name, column.values)
+        tokens = tuple(token for token in numbers[1:-1].split(b",") if token != b"null") if column.values else ()
+        return _Rendered(template, holes, numbers, Chunk(column.family, compress(template % tokens), len(tokens)))
+
+    def _template(self, name: str, values: Sequence[Cell]) -> bytes:
+        """Give a family's lines with ``%b`` for each number; a ``%`` in a label is doubled."""
+        start = name.encode()
+        texts = self._texts.values()
+        return b"".join(start + text for text, cell in zip(texts, values, strict=True) if cell is not None)
+
+
+def _row_text(prefix: str, names: Sequence[str], row: Sequence[str]) -> bytes:
+    own = label_text(tuple(zip(names, row, strict=True)))
+    text = "{" + ",".join(part for part in (prefix, own) if part) + "} "
+    return text.encode().replace(b"%", b"%%") + b"%b\n"
+
+
+def label_text(labels: Labels) -> str:
+    """Give labels as both formats write them."""
+    return ",".join(f'{name}="{escape(value)}"' for name, value in labels)
+
+
+def escape(text: str) -> str:
+    """Escape a label value: backslash, line feed and double quote, alike in both formats."""
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def header(family: Family, form: Format) -> bytes:
+    """Give a family's HELP and TYPE lines; OpenMetrics escapes the double quote in HELP too."""
+    text = escape(family.help) if form is Format.OPENMETRICS else family.help.replace("\\", r"\\").replace("\n", r"\n")
+    return f"# HELP {family.name} {text}\n# TYPE {family.name} gauge\n".encode()
+
+
+class Snapshots(Protocol):
+    """Where an exposition takes its snapshots from: the store."""
+
+    @property
+    def version(self) -> int:
+        """Another number after each change."""
+
+    def snapshots(self) -> Iterable[Snapshot]:
+        """Give what is in force."""
+
+
+class Exposition:
+    """The joined members of all snapshots. Joining waits for the first scrape after a change."""
+
+    def __init__(self, store: Snapshots) -> None:
+        self._store = store
+        self._bodies: dict[Format, tuple[int, bytes]] = {}
+        self._headers: dict[tuple[Family, Format], bytes] = {}
+
+    def body(self, form: Format) -> bytes:
+        """Give all data as gzip members; empty when there is none. The families are in order, each in one piece."""
+        version = self._store.version
+        known, body = self._bodies.get(form, (None, b""))
+        if known != version:
+            body = b"".join(self._members(form))
+            self._bodies[form] = version, body
+        return body
+
+    def _members(self, form: Format) -> Iterable[bytes]:
+        families: dict[str, list[Chunk]] = {}
+        for snapshot in self._store.snapshots():
+            for chunk in snapshot.chunks:
+                families.setdefault(chunk.family.name, []).append(chunk)
+        for _, chunks in sorted(families.items()):
+            # Two queries may give one family two help texts; the first is shown, for a family can have but one.
+            yield self._header(chunks[0].family, form)
+            for chunk in chunks:
+                yield chunk.member
+
+    def _header(self, family: Family, form: Format) -> bytes:
+        key = family, form
+        if key not in self._headers:
+            self._headers[key] = compress(header(family, form))
+        return self._headers[key]

@@ -1,0 +1,48 @@
+"""Logging: one line an event, as logfmt or JSON, on standard error. Libraries' records take the same way."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+LEVELS = ("debug", "info", "warn", "error")
+FORMATS = ("logfmt", "json")
+TALKATIVE = ("httpx", "httpcore", "hpack", "asyncio", "uvicorn", "apscheduler")
+"""Libraries that tell of each request or tick what the exporter tells better."""
+
+
+def configure(level: str, form: Literal["logfmt", "json"]) -> None:
+    """Set up logging for the process."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        structlog.processors.EventRenamer("msg"),
+    ]
+    logfmt = structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"], drop_missing=True)
+    render = structlog.processors.JSONRenderer() if form == "json" else logfmt
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                render,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel("WARNING" if level == "warn" else level.upper())
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,253 @@
+"""From a vendor's rows to samples: unique label rows, and one clean column of numbers for each family. Pure.
+
+What becomes of a value (contract section 4): numbers and numeric texts are exported, booleans as 1 and 0; null, ``""``,
+NaN and infinities follow ``on_missing``; anything else drops its sample and makes its row count as ``invalid``.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+
+from exporter.catalog import sanitise
+from exporter.model import Cell, Column, Fold, Query, Row, Table
+
+NUMERIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+NOT_FINITE = re.compile(r"(?:[+-]?(?:nan|inf|infinity))?", re.IGNORECASE)
+NOT_IN_A_LABEL = re.compile("[\0\ud800-\udfff]")
+"""Prometheus 2.42's parser ends at a NUL, and a lone surrogate has no UTF-8: either would cost the whole scrape."""
+
+Key = tuple[str, ...]
+
+
+class JunkError(ValueError):
+    """A value is neither a number nor missing, or a dimension's value is no text."""
+
+
+class Tabulator:
+    """Gathers the rows of one poll, page by page, into a :class:`Table`."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.full = False
+        """Whether a row was left out for ``max_series``: more pages would bring nothing."""
+        self._dropped: Counter[str] = Counter()
+        self._index: dict[Key, int] = {}
+        self._columns: dict[str, list[Cell]] = {metric.field: [] for metric in query.metrics}
+        self._seen: dict[tuple[str, ...], set[int]] = {}
+        self._series = 0
+
+    def add(self, rows: Sequence[object], fields: tuple[str, ...], fold: Fold = "first") -> None:
+        """Take a page of rows that carry ``fields``; rows of different requests with the same labels become one."""
+        objects: list[Row] = [row for row in rows if isinstance(row, dict)]
+        invalid: set[int] = set()
+        keys = self._keys(objects, invalid)
+        missing = 0 if self.query.on_missing == "zero" else None
+        values = [clean([row.get(field) for row in objects], missing, invalid) for field in fields]
+        self._dropped["invalid"] += len(rows) - len(objects) + len(invalid)
+        if not self._place_all(keys, values, fields):
+            for row, key in enumerate(keys):
+                if key is not None:
+                    self._place(key, [column[row] for column in values], fields, fold)
+
+    def leave(self, rows: int) -> None:
+        """Count rows that stay at the vendor because ``max_series`` is reached."""
+        self.full = True
+        self._dropped["limit"] += rows
+
+    @property
+    def room(self) -> bool:
+        """Whether another sample may come."""
+        return self._series < self.query.max_series
+
+    def table(self) -> Table:
+        """Give what was gathered, in base units; with ``top``, only the first rows by ``order_by``."""
+        query = self.query
+        rows: Sequence[Key] = list(self._index)
+        columns: dict[str, Sequence[Cell]] = dict(self._columns)
+        order = columns.get(query.order_by)
+        if query.top is not None and len(rows) > query.top and order is not None:
+            best = first(order, query.top, descending=query.order == "desc")
+            rows = [rows[index] for index in best]
+            columns = {field: [column[index] for index in best] for field, column in columns.items()}
+        return Table(
+            labels=query.labels,
+            names=tuple(sanitise(dimension) for dimension in query.dimensions),
+            rows=rows,
+            columns=tuple(
+                Column(metric.family, scaled(columns[metric.field], metric.scale)) for metric in query.metrics
+            ),
+            dropped=+self._dropped,
+        )
+
+    def _keys(self, rows: Sequence[Row], invalid: set[int]) -> list[Key | None]:
+        """Give each row's label values; ``None``, and its number in ``invalid``, where a dimension is no text."""
+        if not self.query.dimensions:
+            return [()] * len(rows)
+        broken: set[int] = set()
+        columns = [
+            labels([row.get(name) for row in rows], self.query.empty_label, broken) for name in self.query.dimensions
+        ]
+        keys: list[Key | None] = list(zip(*columns, strict=True))
+        for row in broken:
+            keys[row] = None
+        invalid |= broken
+        return keys
+
+    def _place_all(self, keys: Sequence[Key | None], values: Sequence[list[Cell]], fields: tuple[str, ...]) -> bool:
+        """Take a page whole if it is as pages are: new rows only, no sample missing, all within ``max_series``."""
+        start, count = len(self._index), len(keys)
+        fresh = dict(zip(keys, range(start, start + count), strict=True))
+        samples = count * len(fields)
+        as_usual = len(fresh) == count and None not in fresh and fresh.keys().isdisjoint(self._index)
+        if not as_usual or self._series + samples > self.query.max_series or any(None in column for column in values):
+            return False
+        self._index.update(fresh)  # type: ignore[arg-type]  # no key is None here
+        for field, column in self._columns.items():
+            column.extend(values[fields.index(field)] if field in fields else [None] * count)
+        self._seen.setdefault(fields, set()).update(range(start, start + count))
+        self._series += samples
+        return True
+
+    def _place(self, key: Key, cells: Sequence[Cell], fields: tuple[str, ...], fold: Fold) -> None:
+        row = self._index.get(key)
+        seen = self._seen.setdefault(fields, set())
+        if row in seen:
+            if fold == "max":
+                self._raise(row, cells, fields)
+            else:
+                self._dropped["duplicate"] += 1
+            return
+        samples = sum(cell is not None for cell in cells)
+        if self._series + samples > self.query.max_series:
+            self.leave(1)
+            return
+        if row is None:
+            row = self._index[key] = len(self._index)
+            for column in self._columns.values():
+                column.append(None)
+        seen.add(row)
+        self._series += samples
+        for field, cell in zip(fields, cells, strict=True):
+            self._columns[field][row] = cell
+
+    def _raise(self, row: int, cells: Sequence[Cell], fields: tuple[str, ...]) -> None:
+        for field, cell in zip(fields, cells, strict=True):
+            now = self._columns[field][row]
+            if cell is not None and (now is None or cell > now):
+                self._series += now is None
+                self._columns[field][row] = cell
+
+
+def clean(column: Sequence[object], missing: Cell, invalid: set[int]) -> list[Cell]:
+    """Make numbers of a column's values, ``missing`` of those that are missing; rows of junk go into ``invalid``."""
+    if set(map(type, column)) <= {int, float} and all(map(_finite, column)):
+        return list(column)  # type: ignore[arg-type]  # nothing but int and float, as was just seen
+    cells: list[Cell] = []
+    for row, value in enumerate(column):
+        try:
+            cell = number(value)
+            cells.append(missing if cell is None else cell)
+        except JunkError:
+            cells.append(None)
+            invalid.add(row)
+    return cells
+
+
+def number(value: object) -> Cell:
+    """Read one value of a metric; ``None`` if it is missing or not finite.
+
+    Raises:
+        JunkError: it is neither a number nor missing.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if NOT_FINITE.fullmatch(text):
+            return None
+        if not NUMERIC.fullmatch(text):
+            raise JunkError
+        # Python refuses to read integers of thousands of digits; as a float such a one is infinite anyhow.
+        value = float(text) if set(text) & set(".eE") or len(text) > len(str(2**1024)) else int(text)
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int | float):
+        return value if _finite(value) else None
+    raise JunkError
+
+
+def _finite(value: object) -> bool:
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]  # callers pass int and float
+    except OverflowError:
+        return False
+
+
+def labels(column: Sequence[object], empty: str, broken: set[int]) -> list[str]:
+    """Make label values of a dimension's values; rows with a value that is no text go into ``broken``."""
+    if set(map(type, column)) <= {str} and "" not in column:
+        texts: list[str] = list(column)  # type: ignore[arg-type]  # nothing but str, as was just seen
+        if not NOT_IN_A_LABEL.search("".join(texts)):
+            return texts
+    texts = []
+    for row, value in enumerate(column):
+        try:
+            texts.append(label(value) or empty)
+        except JunkError:
+            texts.append(empty)
+            broken.add(row)
+    return texts
+
+
+def label(value: object) -> str:
+    """Read one value of a dimension; empty if it is missing.
+
+    Raises:
+        JunkError: it is a list or an object.
+    """
+    if isinstance(value, str):
+        return NOT_IN_A_LABEL.sub("\ufffd", value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value) if _finite(value) else ""
+    if value is None:
+        return ""
+    raise JunkError
+
+
+def first(column: Sequence[Cell], count: int, *, descending: bool) -> list[int]:
+    """Give the numbers of the first rows by a column; rows without a value come last, equal ones as they stood."""
+    there = [row for row, cell in enumerate(column) if cell is not None]
+    there.sort(key=lambda row: column[row] or 0, reverse=descending)
+    return [*there, *(row for row, cell in enumerate(column) if cell is None)][:count]
+
+
+def scaled(column: Sequence[Cell], scale: float) -> Sequence[Cell]:
+    """Give a column in its base unit.
+
+    A power of ten moves the decimal point of what the vendor wrote: 1.1 % is 0.011, not 0.011000000000000001.
+    """
+    if scale == 1 or not column:
+        return column
+    sign, digits, exponent = Decimal(repr(scale)).normalize().as_tuple()
+    if sign == 0 and digits == (1,) and isinstance(exponent, int) and exponent < 0:
+        return _shifted(column, exponent)
+    factor = int(scale) if float(scale).is_integer() else scale
+    products = (None if cell is None else cell * factor for cell in column)
+    return [product if product is not None and _finite(product) else None for product in products]
+
+
+def _shifted(column: Sequence[Cell], exponent: int) -> Sequence[Cell]:
+    """Move the decimal point by appending an exponent to each number's text, the whole column at once."""
+    text = msgspec.json.encode(column)
+    if b"e" in text:
+        return [None if cell is None else float(Decimal(repr(cell)).scaleb(exponent)) for cell in column]
+    suffix = f"e{exponent}".encode()
+    shifted = text[1:-1].replace(b",", suffix + b",") + suffix
+    cells: list[Cell] = msgspec.json.decode(b"[" + shifted.replace(b"null" + suffix, b"null") + b"]")
+    return cells

@@ -1,0 +1,139 @@
+"""One tick: the window, the requests and their pages, the samples, the snapshot, and how it went.
+
+This is the only place that catches everything: whatever a poll runs into ends as an outcome, and the last good answer
+stays until it is too old.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import structlog
+
+from exporter.exposition import Renderer
+from exporter.model import Bounds, Chunk, Outcome, Page, Part, Query, Request, Snapshot, Table, Window
+from exporter.normalise import Tabulator
+from exporter.plan import Job
+from exporter.providers.decode import decode
+from exporter.providers.errors import BadResponse, VendorError
+from exporter.store import Store
+from exporter.window import window
+
+log = structlog.get_logger(__name__)
+
+NOTHING: Mapping[str, int] = {}
+
+
+class Source(Protocol):
+    """Who can be asked: a source's client."""
+
+    async def get(self, request: Request, bounds: Bounds) -> bytes:
+        """Give the body of an answer."""
+
+
+class Poller:
+    """Polls jobs. ``now`` gives Unix seconds, ``clock`` monotonic ones; ``ended`` is told each outcome."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        store: Store,
+        ended: Callable[[Outcome], None],
+        *,
+        now: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self._sources = sources
+        self._store = store
+        self._ended = ended
+        self._now = now
+        self._clock = clock
+        self._renderers: dict[tuple[str, str], Renderer] = {}
+        self._last: dict[tuple[str, str], Outcome] = {}
+
+    @property
+    def last(self) -> Mapping[tuple[str, str], Outcome]:
+        """How the last poll of each query ended, by source and query name; those that have been polled."""
+        return self._last
+
+    async def poll(self, job: Job) -> None:
+        """Poll once. Raises nothing but cancellation."""
+        query, started = job.query, self._clock()
+        period = window(self._now(), interval=query.interval, length=query.window, delay=query.delay)
+        snapshot, dropped, reason, error = None, NOTHING, "", ""
+        try:
+            table = await self._gather(job, period)
+            chunks = await self._rendered(query, table)
+            snapshot, dropped = Snapshot(query, chunks, period, self._clock()), table.dropped
+            self._store.swap(snapshot)
+        except VendorError as problem:
+            reason, error = problem.reason, str(problem)
+        except Exception as problem:
+            reason, error = "bug", f"{type(problem).__name__} in the exporter; please report it with the traceback"
+            if query.key not in self._last or self._last[query.key].reason != "bug":
+                log.exception("poll broke", source=query.source, query=query.name)
+        self._note(
+            Outcome(
+                query=query,
+                window=period,
+                ended=self._now(),
+                duration=self._clock() - started,
+                series=snapshot.series if snapshot else 0,
+                dropped=dropped,
+                reason=reason,
+                error=error,
+            )
+        )
+
+    async def _gather(self, job: Job, period: Window) -> Table:
+        tabulator = Tabulator(job.query)
+        for part in job.parts:
+            await self._pages(job, part, period, tabulator)
+        return tabulator.table()
+
+    async def _pages(self, job: Job, part: Part, period: Window, tabulator: Tabulator) -> None:
+        """Take all pages of one request, until the last one or until ``max_series`` is reached."""
+        query, source = job.query, self._sources[job.query.source]
+        cursor, rows = None, 0
+        while True:
+            request = job.provider.request(query, part, period, cursor)
+            body = await source.get(request, query.bounds)
+            # Decoding thousands of rows takes longer than a scrape may wait.
+            page = await asyncio.to_thread(_take, job, part, cursor, body, tabulator)
+            rows += len(page.rows)
+            if part.fold != "first" and rows > query.max_rows:
+                raise BadResponse(f"{part.endpoint}: more than `max_rows` ({query.max_rows}) rows to aggregate")
+            if page.next is None:
+                return
+            # Rows that are aggregated here need no room of their own: the last page may still change a value.
+            if part.fold == "first" and (tabulator.full or not tabulator.room):
+                tabulator.leave(page.missing)
+                return
+            cursor = page.next
+
+    async def _rendered(self, query: Query, table: Table) -> tuple[Chunk, ...]:
+        renderer = self._renderers.setdefault(query.key, Renderer())
+        return await asyncio.to_thread(renderer.render, table)
+
+    def _note(self, outcome: Outcome) -> None:
+        before = self._last.get(outcome.query.key)
+        self._last[outcome.query.key] = outcome
+        self._ended(outcome)
+        _log_change(before, outcome)
+
+
+def _take(job: Job, part: Part, cursor: int | None, body: bytes, tabulator: Tabulator) -> Page:
+    page = job.provider.parse(job.query, part, decode(body), cursor)
+    tabulator.add(page.rows, part.fields, part.fold)
+    return page
+
+
+def _log_change(before: Outcome | None, outcome: Outcome) -> None:
+    """Log a change of state, not every poll: a line once a minute for a night hides what else happened."""
+    where = {"source": outcome.query.source, "query": outcome.query.name}
+    if outcome.succeeded and (before is None or not before.succeeded):
+        log.info("query works" if before is None else "query works again", **where, series=outcome.series)
+    elif not outcome.succeeded and (before is None or before.reason != outcome.reason):
+        log.error("query fails", **where, reason=outcome.reason, error=outcome.error)
+    for reason in sorted(set(outcome.dropped) - set(before.dropped if before else ())):
+        log.warning("rows dropped", **where, reason=reason, rows=outcome.dropped[reason])

@@ -1,0 +1,154 @@
+"""What the exporter says of itself (contract section 4, Itself), rendered by prometheus-client."""
+
+import platform
+from collections.abc import Callable, Iterable
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.openmetrics import exposition as openmetrics
+
+import exporter
+from exporter.exposition import Format
+from exporter.model import Exchange, Outcome, Query
+
+PREFIX = "video_analytics_exporter"
+BY_QUERY = ("source", "query")
+
+SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 200)
+"""Buckets for the vendors' answers: IBM may take 60 s, SmartSight 200."""
+
+RENDER: dict[Format, Callable[[CollectorRegistry], bytes]] = {
+    Format.TEXT: prometheus_client.generate_latest,
+    Format.OPENMETRICS: openmetrics.generate_latest,
+}
+
+
+class Telemetry:
+    """The exporter's own metrics, in a registry of their own. ``clock`` gives Unix seconds."""
+
+    def __init__(self, clock: Callable[[], float], revision: str = "unknown") -> None:
+        self._clock = clock
+        self.registry = CollectorRegistry()
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        prometheus_client.ProcessCollector(registry=self.registry)
+        prometheus_client.PlatformCollector(registry=self.registry)
+        self._info = self._gauge(
+            "query_info",
+            "A query of the configuration, as it is polled.",
+            *BY_QUERY,
+            "endpoint",
+            "interval",
+            "window",
+            "delay",
+        )
+        self._success = self._gauge("query_success", "Whether the query's last poll succeeded.", *BY_QUERY)
+        self._last_success = self._gauge(
+            "query_last_success_timestamp_seconds", "When the query's last successful poll ended.", *BY_QUERY
+        )
+        self._window_end = self._gauge(
+            "query_window_end_timestamp_seconds",
+            "End of the period that the query's exported values cover.",
+            *BY_QUERY,
+        )
+        self._series = self._gauge("query_series", "Series that the query's last successful poll brought.", *BY_QUERY)
+        self._duration = self._histogram(
+            "query_duration_seconds", "How long one whole poll of the query took.", *BY_QUERY
+        )
+        self._polls = self._counter("query_polls", "Polls of the query that ended.", *BY_QUERY)
+        self._failures = self._counter("query_failures", "Polls of the query that failed.", *BY_QUERY, "reason")
+        self._dropped = self._counter(
+            "query_rows_dropped",
+            "Rows of the vendor that were left out, or lost a value.",
+            *BY_QUERY,
+            "reason",
+        )
+        self._skipped = self._counter(
+            "query_skipped", "Ticks on which the query's poll before was still running.", *BY_QUERY
+        )
+        self._requests = self._counter(
+            "api_requests", "HTTP requests to the vendor that ended.", "source", "endpoint", "code"
+        )
+        self._request_duration = self._histogram(
+            "api_request_duration_seconds",
+            "How long the vendor took for an HTTP request.",
+            "source",
+            "endpoint",
+        )
+        self._throttled = self._counter(
+            "api_throttled_seconds", "Time that requests waited for the source's limits.", "source"
+        )
+        self._token_expiry = self._gauge(
+            "api_token_expiry_timestamp_seconds", "When the source's access token expires.", "source"
+        )
+        self._reload_ok = self._gauge(
+            "config_last_reload_successful", "Whether the configuration was good when it was last read."
+        )
+        self._reload_at = self._gauge(
+            "config_last_reload_success_timestamp_seconds", "When a good configuration was last read."
+        )
+        build = self._gauge("build_info", "The exporter that is running.", "version", "revision", "pythonversion")
+        build.labels(exporter.__version__, revision, platform.python_version()).set(1)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", text, labels, registry=self.registry, buckets=SECONDS)
+
+    def configured(self, queries: Iterable[Query]) -> None:
+        """Note a configuration that comes into force."""
+        self._reload_ok.set(1)
+        self._reload_at.set(self._clock())
+        for query in queries:
+            periods = (_duration(seconds) for seconds in (query.interval, query.window, query.delay))
+            self._info.labels(*query.key, query.endpoint, *periods).set(1)
+            self._polls.labels(*query.key)
+            self._skipped.labels(*query.key)
+
+    def polled(self, outcome: Outcome) -> None:
+        """Note how a poll ended."""
+        key = outcome.query.key
+        self._polls.labels(*key).inc()
+        self._duration.labels(*key).observe(outcome.duration)
+        self._success.labels(*key).set(outcome.succeeded)
+        if not outcome.succeeded:
+            self._failures.labels(*key, outcome.reason).inc()
+            return
+        self._last_success.labels(*key).set(outcome.ended)
+        self._window_end.labels(*key).set(outcome.window.end)
+        self._series.labels(*key).set(outcome.series)
+        for reason, rows in outcome.dropped.items():
+            self._dropped.labels(*key, reason).inc(rows)
+
+    def skipped(self, query: Query) -> None:
+        """Note a tick on which the query's poll before was still running."""
+        self._skipped.labels(*query.key).inc()
+
+    def requested(self, exchange: Exchange) -> None:
+        """Note an HTTP request that ended."""
+        self._requests.labels(exchange.source, exchange.endpoint, exchange.code).inc()
+        self._request_duration.labels(exchange.source, exchange.endpoint).observe(exchange.duration)
+
+    def throttled(self, source: str, seconds: float) -> None:
+        """Note that a request waited for its source's limits."""
+        self._throttled.labels(source).inc(seconds)
+
+    def logged_in(self, source: str, life: float) -> None:
+        """Note a new access token that is good for so many seconds."""
+        self._token_expiry.labels(source).set(self._clock() + life)
+
+    def render(self, form: Format) -> bytes:
+        """Give all of it as text; in OpenMetrics with the end of file that closes a body."""
+        return RENDER[form](self.registry)
+
+
+def _duration(seconds: int) -> str:
+    """Write a duration as Prometheus does: ``1h30m``, ``90s`` as ``1m30s``."""
+    text = ""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, length)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"

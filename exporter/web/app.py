@@ -1,0 +1,36 @@
+"""The routes."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from exporter.web.status import POLICY, State, page
+
+UNAVAILABLE = 503
+
+
+def app(metrics: ASGIApp, metrics_path: str, state: State) -> ASGIApp:
+    """Give the ASGI application; the metrics' path goes past the framework."""
+
+    async def index(_: Request) -> HTMLResponse:
+        return HTMLResponse(page(state, metrics_path), headers={"content-security-policy": POLICY})
+
+    async def healthy(_: Request) -> PlainTextResponse:
+        return _probe(state.alive(), "healthy", "the scheduler is not running")
+
+    async def ready(_: Request) -> PlainTextResponse:
+        return _probe(state.ready, "ready", "the first poll of a query has not ended yet")
+
+    pages = Starlette(routes=[Route("/", index), Route("/-/healthy", healthy), Route("/-/ready", ready)])
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        known = scope["type"] == "http" and scope["path"] == metrics_path
+        await (metrics if known else pages)(scope, receive, send)
+
+    return route
+
+
+def _probe(good: bool, yes: str, no: str) -> PlainTextResponse:  # noqa: FBT001 - the answer to the probe's question
+    return PlainTextResponse(f"{yes}\n") if good else PlainTextResponse(f"{no}\n", UNAVAILABLE)
