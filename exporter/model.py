@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from exporter.gzipped import Piece
+
 Cell = int | float | None
 """One value of a column; ``None`` where there is no sample."""
 
@@ -157,10 +159,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One family of one query as a gzip member of exposition lines, without HELP and TYPE."""
+    """One family of one query: its exposition lines, compressed, without HELP and TYPE."""
 
     family: Family
-    member: bytes
+    lines: Piece
     series: int
 
 

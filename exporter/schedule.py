@@ -1,5 +1,7 @@
 """When jobs run. APScheduler starts them; the job function is the poll itself, so that none overlaps itself."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 
@@ -49,13 +51,18 @@ class Schedule:
         self._scheduler.start(paused=True)
         for job in jobs:
             scheduled = self._scheduler.add_job(
-                self._poll,
+                self._run,
                 GridTrigger(job.query.interval, job.offset),
                 args=(job,),
                 next_run_time=datetime.now(UTC),
             )
             self._jobs[scheduled.id] = job
         self._scheduler.resume()
+
+    async def _run(self, job: Job) -> None:
+        # Only stop() cancels; APScheduler would log a cancelled job as an error, with its traceback.
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._poll(job)
 
     @property
     def running(self) -> bool:

@@ -1,16 +1,20 @@
-"""``/metrics``: the joined members of the data, and the exporter's own metrics behind them."""
+"""``/metrics``: the joined pieces of the data, and the exporter's own metrics behind them."""
 
 import asyncio
+from collections.abc import Iterable
 
-from isal import igzip
 from starlette.types import Receive, Scope, Send
 
-from exporter.exposition import Exposition, Format, compress
+from exporter.exposition import Exposition, Format
+from exporter.gzipped import deflate, file, inflate
 from exporter.telemetry import Telemetry
 from exporter.web.negotiate import format_for, wants_gzip
 
-LARGE = 1 << 18
-"""Bytes of compressed data from which on inflating them would keep other requests waiting."""
+LARGE = 1 << 20
+"""Bytes of text from which on inflating them would keep other requests waiting."""
+
+WANTED = (b"accept", b"accept-encoding")
+VARY = (b"vary", b"accept, accept-encoding")
 
 
 class Metrics:
@@ -23,31 +27,26 @@ class Metrics:
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer a GET or HEAD request; others are refused."""
         if scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, 405, [(b"allow", b"GET, HEAD")], b"")
+            await _answer(send, 405, [(b"allow", b"GET, HEAD")], ())
             return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in WANTED}
-        form = format_for(headers.get(b"accept", ""))
-        zipped = wants_gzip(headers.get(b"accept-encoding", ""))
-        body = await self._body(form, zipped=zipped)
-        given = [(b"content-type", form.value.encode()), (b"content-length", str(len(body)).encode()), VARY]
-        if zipped:
-            given.append((b"content-encoding", b"gzip"))
-        await _answer(send, 200, given, body if scope["method"] == "GET" else b"")
+        accepted = {name: value.decode("latin-1") for name, value in scope["headers"] if name in WANTED}
+        form = format_for(accepted.get(b"accept", ""))
+        headers = [(b"content-type", form.value.encode()), VARY]
+        if wants_gzip(accepted.get(b"accept-encoding", "")):
+            headers.append((b"content-encoding", b"gzip"))
+            body = file(self._exposition.body(form), deflate(self._telemetry.render(form)))
+        else:
+            body = await self._plain(form)
+        headers.append((b"content-length", str(sum(map(len, body))).encode()))
+        await _answer(send, 200, headers, body if scope["method"] == "GET" else ())
 
-    async def _body(self, form: Format, *, zipped: bool) -> bytes:
+    async def _plain(self, form: Format) -> tuple[bytes, ...]:
         data, own = self._exposition.body(form), self._telemetry.render(form)
-        if zipped:
-            return data + compress(own)
-        if not data:
-            return own
-        plain: bytes = await asyncio.to_thread(igzip.decompress, data) if len(data) > LARGE else igzip.decompress(data)
-        return plain + own
+        return await asyncio.to_thread(inflate, data) if data.size > LARGE else inflate(data), own
 
 
-WANTED = (b"accept", b"accept-encoding")
-VARY = (b"vary", b"accept, accept-encoding")
-
-
-async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: Iterable[bytes]) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    for part in body:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body"})

@@ -1,0 +1,216 @@
+"""The real command as a process, simulated vendors beside it, and a real Prometheus."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.simulator.ibm_video import IbmVideo
+from exporter.simulator.serve import serve
+from exporter.simulator.smartsight import SmartSight
+
+PATIENCE = 30
+"""Seconds after which what a test waits for is taken to never come."""
+
+
+def wait_until(condition, what):
+    """Wait for a condition and give what it gives."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(0.05)  # between two looks at another process
+    pytest.fail(f"not within {PATIENCE} s: {what}")
+
+
+def fetch(url, **headers):
+    return httpx.get(url, headers=headers, timeout=5, trust_env=False).text
+
+
+@dataclass
+class Vendors:
+    """Both vendors on loopback, in a thread with a loop of its own."""
+
+    smartsight: SmartSight
+    ibm: IbmVideo
+    urls: tuple[str, str] = ("", "")
+
+    @contextlib.contextmanager
+    def running(self):
+        started, ends = threading.Event(), []
+
+        async def main():
+            stop = asyncio.Event()
+            async with serve(self.smartsight.app) as smartsight, serve(self.ibm.app) as ibm:
+                self.urls = smartsight, ibm
+                ends.append((asyncio.get_running_loop(), stop))
+                started.set()
+                await stop.wait()
+
+        thread = threading.Thread(target=asyncio.run, args=(main(),))
+        thread.start()
+        assert started.wait(PATIENCE)
+        try:
+            yield self
+        finally:
+            loop, stop = ends[0]
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(PATIENCE)
+
+    def sources(self, api_key="a-key"):
+        smartsight, ibm = self.urls
+        return {
+            "mm": {
+                "type": "smartsight",
+                "base_url": smartsight,
+                "customer_id": 199493832,
+                "auth": {"api_key": api_key},
+            },
+            "ibm": {
+                "type": "ibm_video",
+                "base_url": f"{ibm}/v1",
+                "auth": {"client_id": "a-client", "client_secret": "a-secret", "token_url": f"{ibm}/oauth2/token"},
+            },
+        }
+
+
+@dataclass
+class Exporter:
+    """The command as a process; ``url`` is where it serves."""
+
+    process: subprocess.Popen
+    log: Path
+    url: str = field(init=False)
+
+    def __post_init__(self):
+        listening = wait_until(lambda: re.search(r"addresses=(\S+)", self.log.read_text()), "the exporter listens")
+        self.url = listening[1]
+
+    def metrics(self, **headers):
+        return fetch(f"{self.url}/metrics", **headers)
+
+    def series(self):
+        """The samples of /metrics: the text of a series to the text of its value."""
+        lines = (line for line in self.metrics().splitlines() if not line.startswith("#"))
+        return dict(line.rsplit(" ", 1) for line in lines)
+
+    def lines(self, words):
+        return [line for line in self.log.read_text().splitlines() if words in line]
+
+
+@pytest.fixture
+def vendors():
+    smartsight = SmartSight(api_key="a-key", customer_id=199493832, clock=time.time)
+    with Vendors(
+        smartsight, IbmVideo(client_id="a-client", client_secret="a-secret", clock=time.time)
+    ).running() as both:
+        yield both
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start the command with arguments, on a free port; whatever still runs in the end is killed."""
+    processes = []
+
+    def start(*arguments):
+        log = tmp_path / f"log-{len(processes)}"
+        command = [sys.executable, "-m", "exporter", *arguments, "--web.listen-address=127.0.0.1:0"]
+        with log.open("w") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        processes.append(process)
+        return Exporter(process, log)
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait(PATIENCE)
+
+
+@pytest.fixture
+def run(start, tmp_path):
+    """Start ``run`` with a configuration, given as data (JSON is YAML)."""
+
+    def run(config):
+        path = tmp_path / "config.yaml"
+        path.write_text(json.dumps(config))
+        return start("run", f"--config.file={path}")
+
+    return run
+
+
+class Prometheus:
+    """A real Prometheus."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def query(self, expression):
+        """The result of an instant query: label sets without name, job and instance, and values."""
+        answer = json.loads(fetch(f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"))
+        found = {}
+        for result in answer["data"]["result"]:
+            labels = {name: value for name, value in result["metric"].items() if name not in ("job", "instance")}
+            found[frozenset(labels.items())] = float(result["value"][1])
+        return found
+
+    def value(self, expression):
+        return next(iter(self.query(expression).values()), None)
+
+
+@pytest.fixture
+def prometheus(tmp_path):
+    """Start a real Prometheus that scrapes a target every second."""
+    processes = []
+
+    def prometheus(target):
+        config = tmp_path / "prometheus.yml"
+        host = urllib.parse.urlsplit(target).netloc
+        scrape = {"job_name": "video", "scrape_interval": "1s", "static_configs": [{"targets": [host]}]}
+        config.write_text(json.dumps({"scrape_configs": [scrape]}))
+        # Prometheus can't be asked which port it took, so one is found for it.
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+            port = free.getsockname()[1]
+        with (tmp_path / "prometheus.log").open("w") as log:
+            process = subprocess.Popen(
+                [
+                    shutil.which("prometheus"),
+                    f"--config.file={config}",
+                    f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "GOMAXPROCS": "1"},
+            )
+        processes.append(process)
+
+        def ready():
+            with contextlib.suppress(httpx.TransportError):
+                return httpx.get(f"http://127.0.0.1:{port}/-/ready", trust_env=False).is_success
+
+        wait_until(ready, "Prometheus is ready")
+        return Prometheus(f"http://127.0.0.1:{port}")
+
+    yield prometheus
+    for process in processes:
+        process.kill()
+        process.wait(PATIENCE)
+
+
+@pytest.fixture
+def until():
+    """The function that waits for a condition."""
+    return wait_until
