@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from exporter.plan import Job
+
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class GridTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
@@ -19,16 +21,12 @@ class GridTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no ty
     """
 
     def __init__(self, interval: int, offset: float) -> None:
-        self.interval = interval
-        self.offset = offset
+        self.interval = timedelta(seconds=interval)
+        self.start = EPOCH + timedelta(seconds=offset)
 
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+    def get_next_fire_time(self, _: datetime | None, now: datetime) -> datetime:
         """Give the first point of the grid after ``now``: ticks that were missed are not made up for."""
-        ticks = (now.timestamp() - self.offset) // self.interval + 1
-        # A point that was just served can come out again by the rounding of a microsecond.
-        if previous_fire_time and ticks * self.interval + self.offset <= previous_fire_time.timestamp() + 1e-3:
-            ticks += 1
-        return datetime.fromtimestamp(ticks * self.interval + self.offset, UTC)
+        return self.start + ((now - self.start) // self.interval + 1) * self.interval
 
 
 class Schedule:

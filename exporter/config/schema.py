@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from exporter.config.units import Duration, Size, WholeDuration, WholeDurationOrNone
-from exporter.providers.base import Count, Strict, Text, no_boolean
+from exporter.providers.base import Count, Name, Strict, Text, no_boolean
 
 
 def _flag(value: object) -> object:
@@ -33,7 +33,7 @@ Scale = Annotated[float, BeforeValidator(no_boolean), Field(allow_inf_nan=False)
 class MetricShape(Strict):
     """A metric written at length."""
 
-    field: Text = Field(description="The vendor's name of it.")
+    field: Name = Field(description="The vendor's name of it.")
     name: Text | None = Field(default=None, description="Family to export it under.")
     help: Text | None = Field(default=None, description="HELP text of the family.")
     scale: Scale | None = Field(default=None, description="Factor from the vendor's unit to the exported one.")
@@ -69,11 +69,11 @@ class QueryShape(Strict):
     name: Text = Field(description="Becomes the label `query`.")
     source: Texts = Field(description="A source, or several of one type.")
     metrics: Annotated[list[Metric], Field(min_length=1)]
-    dimensions: list[Text] = Field(default=[], description="What the metrics are split by; each becomes a label.")
-    filters: dict[str, Values] = Field(default={}, description="Dimensions and the values that count.")
+    dimensions: list[Name] = Field(default=[], description="What the metrics are split by; each becomes a label.")
+    filters: dict[Name, Values] = Field(default={}, description="Dimensions and the values that count.")
     having: Text | None = Field(default=None, description="SmartSight's qoefilter.")
     top: Count | None = Field(default=None, description="The first so many rows by `order_by`.")
-    order_by: Text | None = Field(default=None, description="The first metric, if left out.")
+    order_by: Name | None = Field(default=None, description="The first metric, if left out.")
     order: Literal["asc", "desc"] = "desc"
     endpoint: Text | None = None
     options: dict[str, Option] = Field(default={}, description="Any other parameter of the vendor.")

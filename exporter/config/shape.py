@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.providers.base import Fault, near
+from exporter.providers.base import NAME, URL, Fault, near
 
 Path = tuple[str | int, ...]
 Shape = typing.TypeVar("Shape", bound=BaseModel)
@@ -30,10 +30,24 @@ WORDS = {
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
     "path_type": "must be the path of a file",
-    "string_pattern_mismatch": "must be a URL that begins with http:// or https://",
     "too_short": "must have at least one entry",
 }
 """pydantic's types of error in plain words. Its own messages are for programmers, and some quote the value."""
+
+
+TEMPLATES = {
+    "value_error": "{error}",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+}
+"""The same, with what pydantic says of the bound."""
+
+PATTERNS = {
+    URL: "must be a URL that begins with http:// or https://",
+    NAME: "must be one name, without spaces and without any of , [ ] | = &",
+}
+"""What a text that does not match a pattern should have been."""
 
 
 def check(model: type[Shape], data: object, path: Path, report: Callable[[Fault], None]) -> Shape | None:
@@ -42,7 +56,8 @@ def check(model: type[Shape], data: object, path: Path, report: Callable[[Fault]
         return model.model_validate(data)
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
-            report(Fault((*path, *detail["loc"]), _words(model, detail)))
+            place = (step for step in detail["loc"] if step != "[key]")  # pydantic marks what is wrong with a key
+            report(Fault((*path, *place), _words(model, detail)))
         return None
 
 
@@ -51,14 +66,10 @@ def _words(model: type[BaseModel], detail: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         allowed = _keys(model, detail["loc"][:-1])
         return f"unknown key{near(str(detail['loc'][-1]), allowed)}; allowed: {', '.join(sorted(allowed))}"
-    if kind == "value_error":
-        return str(context["error"])
-    if kind == "literal_error":
-        return f"must be {context['expected']}"
-    if kind == "greater_than":
-        return f"must be more than {context['gt']}"
-    if kind == "greater_than_equal":
-        return f"must be at least {context['ge']}"
+    if kind in TEMPLATES:
+        return TEMPLATES[kind].format(**context)
+    if kind == "string_pattern_mismatch":
+        return PATTERNS[context["pattern"]]
     return WORDS.get(kind, "has the wrong type")
 
 

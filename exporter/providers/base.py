@@ -24,7 +24,13 @@ def no_boolean(value: object) -> object:
     return value
 
 
+URL = r"^https?://[^/]"
+NAME = r"^[^\s,\[\]|=&]+$"
+"""A vendor's name of a field: one, and without what separates names in a request."""
+
 Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+Url = Annotated[str, Field(pattern=URL)]
+Name = Annotated[Text, Field(pattern=NAME)]
 Count = Annotated[int, BeforeValidator(no_boolean), Field(ge=1)]
 
 

@@ -22,6 +22,7 @@ from exporter.providers.base import (
     SourceSettings,
     Strict,
     Text,
+    Url,
     near,
 )
 from exporter.providers.errors import BadResponse
@@ -55,7 +56,7 @@ class Auth(Strict):
     client_secret_file: Path | None = Field(
         default=None, description="File that holds the secret; read at each log-in."
     )
-    token_url: str = Field(default="https://video.ibm.com/oauth2/token", pattern=r"^https?://[^/]")
+    token_url: Url = "https://video.ibm.com/oauth2/token"  # noqa: S105 - a place, no secret
     scope: str | None = None
     device_name: str | None = None
 
@@ -64,7 +65,7 @@ class IbmVideoSettings(SourceSettings):
     """A source of type ``ibm_video``."""
 
     type: Literal["ibm_video"]
-    base_url: str = Field(default="https://analytics-api.video.ibm.com/v1", pattern=r"^https?://[^/]")
+    base_url: Url = "https://analytics-api.video.ibm.com/v1"
     auth: Auth
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr
 
 from exporter import catalog as catalogue
 from exporter.model import Page, Part, Query, Request, Window
-from exporter.providers.base import ApiKey, Asked, Fault, Secret, SourceSettings, Strict, Text
+from exporter.providers.base import ApiKey, Asked, Fault, Secret, SourceSettings, Strict, Text, Url
 from exporter.providers.errors import BadResponse
 
 PAGE = 1000
@@ -46,7 +46,7 @@ class SmartSightSettings(SourceSettings):
     """A source of type ``smartsight``."""
 
     type: Literal["smartsight"]
-    base_url: str = Field(default="https://smartsight.mediamelon.com", pattern=r"^https?://[^/]")
+    base_url: Url = "https://smartsight.mediamelon.com"
     customer_id: Text = Field(description="User Icon > Settings > Environments > Env Details in SmartSight.")
     auth: Auth
 

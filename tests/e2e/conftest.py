@@ -96,8 +96,13 @@ class Exporter:
     url: str = field(init=False)
 
     def __post_init__(self):
-        listening = wait_until(lambda: re.search(r"addresses=(\S+)", self.log.read_text()), "the exporter listens")
-        self.url = listening[1]
+        found = wait_until(self._listening, "the exporter listens")
+        self.url = found[1]
+
+    def _listening(self):
+        if self.process.poll() is not None:
+            pytest.fail(f"the exporter ended at once:\n{self.log.read_text()}")
+        return re.search(r"addresses=(\S+)", self.log.read_text())
 
     def metrics(self, **headers):
         return fetch(f"{self.url}/metrics", **headers)
