@@ -90,6 +90,11 @@ class Query:
         return self.source, self.name
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields to ask for, each once."""
+        return tuple(dict.fromkeys(metric.field for metric in self.metrics))
+
+    @property
     def bounds(self) -> Bounds:
         """What one of its HTTP requests may cost."""
         return Bounds(self.timeout, self.max_response, self.interval)

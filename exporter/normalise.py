@@ -37,6 +37,8 @@ class Tabulator:
         self._dropped: Counter[str] = Counter()
         self._index: dict[Key, int] = {}
         self._columns: dict[str, list[Cell]] = {metric.field: [] for metric in query.metrics}
+        # A field that is exported under two names makes two series.
+        self._series_of = Counter(metric.field for metric in query.metrics)
         self._seen: dict[tuple[str, ...], set[int]] = {}
         self._series = 0
 
@@ -101,7 +103,7 @@ class Tabulator:
         """Take a page whole if it is as pages are: new rows only, no sample missing, all within ``max_series``."""
         start, count = len(self._index), len(keys)
         fresh = dict(zip(keys, range(start, start + count), strict=True))
-        samples = count * len(fields)
+        samples = count * sum(self._series_of[field] for field in fields)
         as_usual = len(fresh) == count and None not in fresh and fresh.keys().isdisjoint(self._index)
         if not as_usual or self._series + samples > self.query.max_series or any(None in column for column in values):
             return False
@@ -121,7 +123,7 @@ class Tabulator:
             else:
                 self._dropped["duplicate"] += 1
             return
-        samples = sum(cell is not None for cell in cells)
+        samples = sum(self._series_of[field] for field, cell in zip(fields, cells, strict=True) if cell is not None)
         if self._series + samples > self.query.max_series:
             self.leave(1)
             return
@@ -138,7 +140,7 @@ class Tabulator:
         for field, cell in zip(fields, cells, strict=True):
             now = self._columns[field][row]
             if cell is not None and (now is None or cell > now):
-                self._series += now is None
+                self._series += self._series_of[field] if now is None else 0
                 self._columns[field][row] = cell
 
 

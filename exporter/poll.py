@@ -106,7 +106,8 @@ class Poller:
             if page.next is None:
                 return
             # Rows that are aggregated here need no room of their own: the last page may still change a value.
-            if part.fold == "first" and (tabulator.full or not tabulator.room):
+            # Where nobody says how many rows are left, the next page has to show that there are any.
+            if part.fold == "first" and (tabulator.full or (page.missing and not tabulator.room)):
                 tabulator.leave(page.missing)
                 return
             cursor = page.next

@@ -126,9 +126,7 @@ class IbmVideo:
         types = query.filter("content_type")
         split = "content_type" in query.dimensions
         asked = types or CONTENT_TYPES if split else types if len(types) == 1 else ("",)
-        return tuple(
-            _part(query, metric.field, content_type, split=split) for metric in query.metrics for content_type in asked
-        )
+        return tuple(_part(query, field, content_type, split=split) for field in query.fields for content_type in asked)
 
     def request(self, query: Query, part: Part, window: Window, cursor: int | None) -> Request:
         """Give the request for page ``cursor``; times carry an offset, for without one they would mean Los Angeles."""

@@ -102,7 +102,7 @@ class SmartSight:
     def parts(self, query: Query) -> tuple[Part, ...]:
         """One request (of several pages) answers a query whole."""
         path = f"/mm-apis/{query.endpoint}/{self.settings.customer_id}"
-        return (Part(query.endpoint, path, tuple(metric.field for metric in query.metrics)),)
+        return (Part(query.endpoint, path, query.fields),)
 
     def request(self, query: Query, part: Part, window: Window, cursor: int | None) -> Request:
         """Give the request for the rows from offset ``cursor`` on."""
