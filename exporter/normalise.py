@@ -42,8 +42,12 @@ class Tabulator:
         self._seen: dict[tuple[str, ...], set[int]] = {}
         self._series = 0
 
-    def add(self, rows: Sequence[object], fields: tuple[str, ...], fold: Fold = "first") -> None:
-        """Take a page of rows that carry ``fields``; rows of different requests with the same labels become one."""
+    def add(self, rows: Sequence[object], fields: tuple[str, ...], fold: Fold = "first") -> int:
+        """Take a page of rows that carry ``fields``; rows of different requests with the same labels become one.
+
+        Gives how many of them had come before.
+        """
+        duplicates = self._dropped["duplicate"]
         objects: list[Row] = [row for row in rows if isinstance(row, dict)]
         invalid: set[int] = set()
         keys = self._keys(objects, invalid)
@@ -54,6 +58,7 @@ class Tabulator:
             for row, key in enumerate(keys):
                 if key is not None:
                     self._place(key, [column[row] for column in values], fields, fold)
+        return self._dropped["duplicate"] - duplicates
 
     def leave(self, rows: int) -> None:
         """Count rows that stay at the vendor because ``max_series`` is reached."""

@@ -99,12 +99,14 @@ class Poller:
             request = job.provider.request(query, part, period, cursor)
             body = await source.get(request, query.bounds)
             # Decoding thousands of rows takes longer than a scrape may wait.
-            page = await asyncio.to_thread(_take, job, part, cursor, body, tabulator)
+            page, doubles = await asyncio.to_thread(_take, job, part, cursor, body, tabulator)
             rows += len(page.rows)
             if part.fold != "first" and rows > query.max_rows:
                 raise BadResponse(f"{part.endpoint}: more than `max_rows` ({query.max_rows}) rows to aggregate")
             if page.next is None:
                 return
+            if doubles == len(page.rows):
+                raise BadResponse(f"{part.endpoint}: a page repeats the rows before it, so there would be no end")
             # Rows that are aggregated here need no room of their own: the last page may still change a value.
             # Where nobody says how many rows are left, the next page has to show that there are any.
             if part.fold == "first" and (tabulator.full or (page.missing and not tabulator.room)):
@@ -123,10 +125,9 @@ class Poller:
         _log_change(before, outcome)
 
 
-def _take(job: Job, part: Part, cursor: int | None, body: bytes, tabulator: Tabulator) -> Page:
+def _take(job: Job, part: Part, cursor: int | None, body: bytes, tabulator: Tabulator) -> tuple[Page, int]:
     page = job.provider.parse(job.query, part, decode(body), cursor)
-    tabulator.add(page.rows, part.fields, part.fold)
-    return page
+    return page, tabulator.add(page.rows, part.fields, part.fold)
 
 
 def _log_change(before: Outcome | None, outcome: Outcome) -> None:

@@ -70,7 +70,7 @@ def asked(shape: QueryShape) -> Asked:
     return Asked(
         fields=tuple(metric.field for metric in shape.metrics),
         dimensions=tuple(shape.dimensions),
-        filters={name: tuple(values) for name, values in shape.filters.items()},
+        filters={name: tuple(dict.fromkeys(values)) for name, values in shape.filters.items()},
         options=shape.options,
         endpoint=shape.endpoint,
         having=shape.having,
@@ -95,7 +95,7 @@ def build(
         name=shape.name,
         metrics=tuple(_metrics(shape, provider)),
         dimensions=tuple(shape.dimensions),
-        filters=tuple((name, tuple(found)) for name, found in shape.filters.items()),
+        filters=tuple((name, tuple(dict.fromkeys(found))) for name, found in shape.filters.items()),
         having=shape.having,
         top=shape.top,
         order_by=shape.order_by or shape.metrics[0].field,

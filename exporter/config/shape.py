@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.providers.base import NAME, URL, Fault, near
+from exporter.providers.base import NAME, Fault, near
 
 Path = tuple[str | int, ...]
 Shape = typing.TypeVar("Shape", bound=BaseModel)
@@ -44,7 +44,6 @@ TEMPLATES = {
 """The same, with what pydantic says of the bound."""
 
 PATTERNS = {
-    URL: "must be a URL that begins with http:// or https://",
     NAME: "must be one name, without spaces and without any of , [ ] | = &",
 }
 """What a text that does not match a pattern should have been."""

@@ -4,7 +4,7 @@ import asyncio
 from abc import abstractmethod
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -25,6 +25,9 @@ EARLY = 60.0
 
 USUAL_LIFE = 3600.0
 """Seconds that a token is taken to live when the answer does not say."""
+
+PUNCTUAL = 0.9
+"""Share of an interval after which the next tick is taken to have come."""
 
 Flow = AsyncGenerator[httpx.Request, httpx.Response]
 
@@ -71,11 +74,12 @@ class KeyAuth(SourceAuth):
         self._header = credentials.header
         self._secret = credentials.key
         self._key = ""
+        self._key_before = ""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The key."""
-        return (self._key,) if self._key else ()
+        """The key, and the one before: an answer to it may still be on its way."""
+        return tuple(text for text in (self._key, self._key_before) if text)
 
     async def async_auth_flow(self, request: httpx.Request) -> Flow:
         """Send the request with the key, and once more with the file's new one."""
@@ -89,14 +93,15 @@ class KeyAuth(SourceAuth):
         key = read(self._secret, "API key")
         if not sendable(key):
             raise AuthError("the API key has characters that no HTTP header can carry")
-        self._key = key
+        if key != self._key:
+            self._key, self._key_before = key, self._key
         return key
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
     at: float
-    error: VendorError
+    error: VendorError = field(repr=False)  # it may quote what the token endpoint echoed
 
     def again(self) -> VendorError:
         """Give the error for another request that it concerns too."""
@@ -119,36 +124,38 @@ class TokenAuth(SourceAuth):
         self._lock = asyncio.Lock()
         self._secret = ""
         self._token = ""
+        self._token_before = ""
         self._renew_at = 0.0
         self._logins = 0
         self._failure: _Failure | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The client secret, as itself and as Basic authentication writes it, and the token."""
+        """The client secret, as itself and as Basic authentication writes it, the token and the one before."""
         written = basic(self._credentials.client_id, self._secret).removeprefix("Basic ") if self._secret else ""
-        return tuple(text for text in (written, self._secret, self._token) if text)
+        return tuple(text for text in (written, self._secret, self._token, self._token_before) if text)
 
     async def async_auth_flow(self, request: httpx.Request) -> Flow:
         """Log in if need be, send the request, and once more with a new token if the vendor refuses this one."""
         rejected = ""
         for last in (False, True):
-            while self._stale(rejected):
+            if self._stale(rejected):
                 logins = self._logins
                 async with self._lock:
-                    # Whoever held the lock may have logged in, or failed to, for this request too.
-                    if logins != self._logins:
-                        if self._failure:
-                            raise self._failure.again()
-                        continue
-                    self._rest(float(request.extensions["interval"]))
-                    self._logins += 1
-                    try:
-                        response = yield self._login()
-                        self._take(response)
-                    except VendorError as error:
-                        self._token, self._failure = "", _Failure(self._clock(), error)
-                        raise
+                    if logins == self._logins:
+                        self._rest(float(request.extensions["interval"]))
+                        began = self._clock()
+                        try:
+                            response = yield self._login()
+                            self._take(response)
+                        except VendorError as error:
+                            self._token, self._failure = "", _Failure(began, error)
+                            self._logins += 1
+                            raise
+                        self._logins += 1  # not if it was cancelled: then the next one that waits logs in
+                    # Whoever held the lock has logged in, or failed to, for this request too.
+                    elif self._failure:
+                        raise self._failure.again()
             token = self._token
             request.headers["Authorization"] = f"{self._credentials.scheme} {token}".strip()
             response = yield request
@@ -162,7 +169,8 @@ class TokenAuth(SourceAuth):
     def _rest(self, interval: float) -> None:
         """Let a refused log-in rest: asking again at once with the same secret only locks accounts."""
         failure = self._failure
-        if failure and isinstance(failure.error, AuthError) and self._clock() - failure.at < interval:
+        # Polls start on a grid, but not to the millisecond.
+        if failure and isinstance(failure.error, AuthError) and self._clock() - failure.at < interval * PUNCTUAL:
             raise failure.again()
 
     def _login(self) -> httpx.Request:
@@ -183,13 +191,16 @@ class TokenAuth(SourceAuth):
         if kind:
             refused = AuthError if issubclass(kind, (BadRequest, RateLimited)) else kind
             raise refused(f"the log-in was answered with HTTP {response.status_code}{_explanation(response.content)}")
-        answer = decode(response.content)
+        try:
+            answer = decode(response.content)
+        except BadResponse as error:
+            raise BadResponse(f"the log-in: {error}") from None
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(answer, dict) or not isinstance(token, str) or not token or not sendable(token):
             raise BadResponse("the log-in brought no `access_token`")
         life = answer.get("expires_in")
         life = float(life) if isinstance(life, int | float) and life > 0 else USUAL_LIFE
-        self._token, self._failure = token, None
+        self._token, self._token_before, self._failure = token, self._token, None
         self._renew_at = self._clock() + life - min(EARLY, life / 10)
         self._logged_in(life)
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from exporter.catalog import Catalog
 from exporter.model import Page, Part, Query, Request, Window
@@ -24,12 +25,26 @@ def no_boolean(value: object) -> object:
     return value
 
 
-URL = r"^https?://[^/]"
+def _url(value: str) -> str:
+    """Refuse what is no address of an API, and credentials in one: addresses are shown."""
+    wrong = ValueError("must be a URL: http:// or https://, a host, and a port if need be")
+    try:
+        url = urlsplit(value)
+        good = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        raise wrong from None
+    if not good:
+        raise wrong
+    if url.username or url.password:
+        raise ValueError("must not hold a user name or a password; `auth` has keys for them")
+    return value
+
+
 NAME = r"^[^\s,\[\]|=&]+$"
 """A vendor's name of a field: one, and without what separates names in a request."""
 
 Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
-Url = Annotated[str, Field(pattern=URL)]
+Url = Annotated[str, AfterValidator(_url)]
 Name = Annotated[Text, Field(pattern=NAME)]
 Count = Annotated[int, BeforeValidator(no_boolean), Field(ge=1)]
 
@@ -53,7 +68,7 @@ class HttpSettings(Strict):
     ca_file: Path | None = Field(
         default=None, description="PEM file of the authorities to trust instead of the system's."
     )
-    proxy_url: str | None = Field(default=None, description="Proxy for all requests of the source.")
+    proxy_url: SecretStr | None = Field(default=None, description="Proxy for all requests; it may hold a password.")
 
 
 class SourceSettings(Strict):
@@ -85,7 +100,7 @@ class Secret:
             UnicodeDecodeError: the file is no UTF-8 text.
         """
         if self.file is None:
-            return self.value or ""
+            return (self.value or "").strip()
         return self.file.read_text("utf-8").strip()
 
 

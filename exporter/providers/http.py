@@ -140,7 +140,8 @@ class Client:
 
     def _scrub(self, text: str) -> str:
         """Remove secrets, which a vendor may echo, and cut what is too long for a line."""
-        for secret in self._auth.secrets:
+        # The longest first: one secret may stand in another.
+        for secret in sorted(self._auth.secrets, key=len, reverse=True):
             text = text.replace(secret, "<secret>")
         line = " ".join(text.split())
         return line if len(line) <= LONGEST_EXPLANATION else line[: LONGEST_EXPLANATION - 1] + "…"
@@ -157,7 +158,7 @@ class Client:
             # One time-out is for the whole request, in _send; the limiter bounds the connections.
             self._http = httpx.AsyncClient(
                 verify=verify,
-                proxy=http.proxy_url,
+                proxy=http.proxy_url.get_secret_value() if http.proxy_url else None,
                 http2=True,
                 timeout=None,  # noqa: S113 - see above
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=120),
@@ -191,6 +192,9 @@ async def _send(http: httpx.AsyncClient, request: httpx.Request, bounds: Bounds)
         async with asyncio.timeout(bounds.timeout):
             response = await http.send(request, stream=True, auth=None)
             try:
+                # Of one coding a piece grows a thousandfold at most, of two a millionfold, before it can be measured.
+                if "," in response.headers.get("content-encoding", ""):
+                    raise BadResponse("the answer is compressed twice")
                 body = await _read(response, bounds.max_response)
             finally:
                 await response.aclose()

@@ -139,7 +139,10 @@ class IbmVideo:
         }
         if part.fields == (PEAKS,):
             params["granularity"] = "minute"
-        params.update(query.options)
+        # Of a query with several metrics, only the buckets of the peaks have a granularity.
+        params.update(
+            (name, value) for name, value in query.options if name != "granularity" or "granularity" in params
+        )
         return Request(part.endpoint, part.path, tuple((name, value) for name, value in params.items() if value))
 
     def parse(self, query: Query, part: Part, answer: object, cursor: int | None) -> Page:
@@ -186,7 +189,7 @@ def _row(item: object, query: Query, part: Part, read: Reader) -> object:
 def _point(attributes: Mapping[str, object], query: Query, field: str) -> Mapping[str, object]:
     """Read a ``Series``: its point is the value of the dimension in the path, a text or a list of texts."""
     point = attributes.get("point")
-    if isinstance(point, list):
+    if isinstance(point, list) and not any(isinstance(step, list | dict) for step in point):
         point = "/".join(str(step) if step not in (None, "") else query.empty_label for step in point)
     by = next((dimension for dimension in query.dimensions if dimension != "content_type"), "point")
     return {by: point, field: attributes.get("value")}

@@ -129,14 +129,15 @@ class SmartSight:
         offset = cursor or 0
         received = offset + len(rows)
         total = _count(answer.get("totalrecords"))
+        if total is None or total < received:
+            # Nothing is said, or what is said is wrong: a full page then tells that there may be another one.
+            total, more = received, len(rows) >= _limit(query, offset)
+        else:
+            more = bool(rows) and received < total
         if query.top is not None:
-            total = query.top if total is None else min(total, query.top)
-            rows = rows[: query.top - offset]
-        if not rows:
-            return Page(rows)
-        if total is None:
-            return Page(rows, received if len(rows) >= _limit(query, offset) else None)
-        return Page(rows, received if received < total else None, max(total - received, 0))
+            more = more and received < query.top
+            rows, total = rows[: query.top - offset], min(total, query.top)
+        return Page(rows, received if more else None, max(total - received, 0))
 
     def explain(self, answer: object) -> str:
         """FastAPI's ``detail``: a sentence, or a list of what is wrong with each parameter."""
@@ -161,7 +162,8 @@ def _count(value: object) -> int | None:
 def _complaint(item: object) -> str:
     if not isinstance(item, dict):
         return str(item)
-    where = ".".join(str(step) for step in item.get("loc", ()) if step != "query")
+    place = item.get("loc")
+    where = ".".join(str(step) for step in place if step != "query") if isinstance(place, list) else ""
     return f"{where}: {item.get('msg', '')}" if where else str(item.get("msg", ""))
 
 
