@@ -1,5 +1,6 @@
 """The command line (contract section 2)."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import uvloop
 import exporter
 from exporter import daemon, demo, logs
 from exporter.config import Config, ConfigError, load
+from exporter.web.app import PAGES
 from exporter.web.listen import AddressError, bind
 
 Command = Callable[..., None]
@@ -35,6 +37,12 @@ def config_file(command: Command) -> Command:
     )(command)
 
 
+def _free_path(_: click.Context, __: click.Parameter, path: str) -> str:
+    if not path.startswith("/") or path in PAGES:
+        raise click.BadParameter(f"must begin with / and be none of {', '.join(PAGES)}")
+    return path
+
+
 def serving(command: Command) -> Command:
     """Add the flags of a running exporter."""
     for flag in (
@@ -47,6 +55,7 @@ def serving(command: Command) -> Command:
             "metrics_path",
             default="/metrics",
             show_default=True,
+            callback=_free_path,
             help="Where the metrics are.",
         ),
         click.option(
@@ -110,11 +119,12 @@ def start(
 ) -> None:
     """Run a daemon on its addresses until it is stopped."""
     logs.configure(log_level, log_format)
-    try:
-        sockets = [bind(address) for address in addresses]
-    except AddressError as error:
-        fail(str(error))
-    uvloop.run(main_(sockets, metrics_path))
+    with contextlib.ExitStack() as stack:
+        try:
+            sockets = [stack.enter_context(bind(address)) for address in addresses]
+        except AddressError as error:
+            fail(str(error))
+        uvloop.run(main_(sockets, metrics_path))
 
 
 def fail(*lines: str) -> NoReturn:

@@ -41,6 +41,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._rows: Sequence[tuple[str, ...]] = ()
+        self._names: tuple[Labels, tuple[str, ...]] = ((), ())
         self._texts: dict[tuple[str, ...], bytes] = {}
         self._columns: dict[Family, _Rendered] = {}
         self.rendered = 0
@@ -48,11 +49,12 @@ class Renderer:
 
     def render(self, table: Table) -> tuple[Chunk, ...]:
         """Give a chunk for each family that has samples."""
-        if table.rows != self._rows:
+        names = (table.labels, table.names)
+        if table.rows != self._rows or names != self._names:
             prefix = label_text(table.labels)
-            old = self._texts
+            old = self._texts if names == self._names else {}
             self._texts = {row: old.get(row) or _row_text(prefix, table.names, row) for row in table.rows}
-            self._rows = table.rows
+            self._rows, self._names = table.rows, names
             self._columns = {}
         self._columns = {column.family: self._column(column) for column in table.columns}
         return tuple(kept.chunk for kept in self._columns.values() if kept.chunk.series)

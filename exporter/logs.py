@@ -1,7 +1,9 @@
 """Logging: one line an event, as logfmt or JSON, on standard error. Libraries' records take the same way."""
 
+import json
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Literal
 
 import structlog
@@ -19,8 +21,7 @@ def configure(level: str, form: Literal["logfmt", "json"]) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.EventRenamer("msg"),
     ]
-    logfmt = structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"], drop_missing=True)
-    render = structlog.processors.JSONRenderer() if form == "json" else logfmt
+    render = structlog.processors.JSONRenderer() if form == "json" else _logfmt
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -46,3 +47,15 @@ def configure(level: str, form: Literal["logfmt", "json"]) -> None:
     root.setLevel("WARNING" if level == "warn" else level.upper())
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _logfmt(_: object, __: str, event: MutableMapping[str, object]) -> str:
+    """Write an event as logfmt. structlog's own writer leaves a line feed in a value as it is."""
+    first = {key: event[key] for key in ("ts", "level", "msg") if key in event}
+    return " ".join(f"{key}={_written(value)}" for key, value in {**first, **event}.items())
+
+
+def _written(value: object) -> str:
+    text = str(value)
+    plain = text.isprintable() and not set(text) & set(' ="\\')
+    return text if plain else json.dumps(text, ensure_ascii=False)

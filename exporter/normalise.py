@@ -144,9 +144,14 @@ class Tabulator:
     def _raise(self, row: int, cells: Sequence[Cell], fields: tuple[str, ...]) -> None:
         for field, cell in zip(fields, cells, strict=True):
             now = self._columns[field][row]
-            if cell is not None and (now is None or cell > now):
-                self._series += self._series_of[field] if now is None else 0
-                self._columns[field][row] = cell
+            more = self._series_of[field] if now is None else 0
+            if cell is None or (now is not None and cell <= now):
+                continue
+            if self._series + more > self.query.max_series:
+                self.leave(1)
+                return
+            self._series += more
+            self._columns[field][row] = cell
 
 
 def clean(column: Sequence[object], missing: Cell, invalid: set[int]) -> list[Cell]:
@@ -242,8 +247,9 @@ def scaled(column: Sequence[Cell], scale: float) -> Sequence[Cell]:
     if scale == 1 or not column:
         return column
     sign, digits, exponent = Decimal(repr(scale)).normalize().as_tuple()
-    if sign == 0 and digits == (1,) and isinstance(exponent, int) and exponent < 0:
-        return _shifted(column, exponent)
+    whole = all(isinstance(cell, int) for cell in column)
+    if sign == 0 and digits == (1,) and isinstance(exponent, int) and not (whole and exponent > 0):
+        return [cell if cell is not None and _finite(cell) else None for cell in _shifted(column, exponent)]
     factor = int(scale) if float(scale).is_integer() else scale
     products = (None if cell is None else cell * factor for cell in column)
     return [product if product is not None and _finite(product) else None for product in products]
@@ -252,9 +258,18 @@ def scaled(column: Sequence[Cell], scale: float) -> Sequence[Cell]:
 def _shifted(column: Sequence[Cell], exponent: int) -> Sequence[Cell]:
     """Move the decimal point by appending an exponent to each number's text, the whole column at once."""
     text = msgspec.json.encode(column)
-    if b"e" in text:
-        return [None if cell is None else float(Decimal(repr(cell)).scaleb(exponent)) for cell in column]
     suffix = f"e{exponent}".encode()
-    shifted = text[1:-1].replace(b",", suffix + b",") + suffix
-    cells: list[Cell] = msgspec.json.decode(b"[" + shifted.replace(b"null" + suffix, b"null") + b"]")
-    return cells
+    shifted = (text[1:-1].replace(b",", suffix + b",") + suffix).replace(b"null" + suffix, b"null")
+    if b"e" not in text:
+        try:
+            cells: list[Cell] = msgspec.json.decode(b"[" + shifted + b"]")
+        except msgspec.ValidationError:
+            pass  # one of them is out of range
+        else:
+            return cells
+    return [None if cell is None else _shifted_one(repr(cell), exponent) for cell in column]
+
+
+def _shifted_one(text: str, exponent: int) -> float:
+    digits, _, own = text.partition("e")
+    return float(f"{digits}e{int(own or 0) + exponent}")

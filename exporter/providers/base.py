@@ -18,6 +18,15 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def unicode(value: str) -> str:
+    """Refuse what UTF-8 can't spell: it could be written nowhere."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("has a character that is no Unicode; is the file or the variable UTF-8?") from None
+    return value
+
+
 def no_boolean(value: object) -> object:
     """Refuse true and false where a number is wanted; Python would count them as 1 and 0."""
     if isinstance(value, bool):
@@ -43,7 +52,7 @@ def _url(value: str) -> str:
 NAME = r"^[^\s,\[\]|=&]+$"
 """A vendor's name of a field: one, and without what separates names in a request."""
 
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+Text = Annotated[str, BeforeValidator(_text), Field(min_length=1), AfterValidator(unicode)]
 Url = Annotated[str, AfterValidator(_url)]
 Name = Annotated[Text, Field(pattern=NAME)]
 Count = Annotated[int, BeforeValidator(no_boolean), Field(ge=1)]

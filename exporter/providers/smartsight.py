@@ -129,8 +129,8 @@ class SmartSight:
         offset = cursor or 0
         received = offset + len(rows)
         total = _count(answer.get("totalrecords"))
-        if total is None or total < received:
-            # Nothing is said, or what is said is wrong: a full page then tells that there may be another one.
+        if total is None or total < len(rows):
+            # Nothing is said, or less than this page alone has: then a full page says that there may be another one.
             total, more = received, len(rows) >= _limit(query, offset)
         else:
             more = bool(rows) and received < total

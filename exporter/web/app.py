@@ -8,6 +8,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.status import POLICY, State, page
 
+HEALTHY, READY = "/-/healthy", "/-/ready"
+PAGES = ("/", HEALTHY, READY)
 UNAVAILABLE = 503
 
 
@@ -15,7 +17,9 @@ def app(metrics: ASGIApp, metrics_path: str, state: State) -> ASGIApp:
     """Give the ASGI application; the metrics' path goes past the framework."""
 
     async def index(_: Request) -> HTMLResponse:
-        return HTMLResponse(page(state, metrics_path), headers={"content-security-policy": POLICY})
+        # A vendor's words may hold what UTF-8 can't spell.
+        text = page(state, metrics_path).encode(errors="replace")
+        return HTMLResponse(text, headers={"content-security-policy": POLICY})
 
     async def healthy(_: Request) -> PlainTextResponse:
         return _probe(state.alive(), "healthy", "the scheduler is not running")
@@ -23,7 +27,7 @@ def app(metrics: ASGIApp, metrics_path: str, state: State) -> ASGIApp:
     async def ready(_: Request) -> PlainTextResponse:
         return _probe(state.ready, "ready", "the first poll of a query has not ended yet")
 
-    pages = Starlette(routes=[Route("/", index), Route("/-/healthy", healthy), Route("/-/ready", ready)])
+    pages = Starlette(routes=[Route("/", index), Route(HEALTHY, healthy), Route(READY, ready)])
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         known = scope["type"] == "http" and scope["path"] == metrics_path

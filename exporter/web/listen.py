@@ -1,6 +1,7 @@
 """Addresses to listen on, and the HTTP server on them."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -9,6 +10,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 BACKLOG = 2048
+ADDRESS = re.compile(r"(?:(?P<host>[^\s:\[\]]+)|\[(?P<six>[^\s\[\]]+)\])?:(?P<port>[0-9]{1,5})", re.ASCII)
+HIGHEST_PORT = 65535
 PATIENCE = 2
 """Seconds that open requests have to end once the server stops."""
 
@@ -23,17 +26,17 @@ def bind(address: str) -> socket.socket:
     Raises:
         AddressError: it is no such address, or it can't be had.
     """
-    host, colon, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not port.isascii() or not port.isdigit():
+    parts = ADDRESS.fullmatch(address)
+    if not parts or int(parts["port"]) > HIGHEST_PORT:
         raise AddressError(f"`{address}` is no address to listen on; write it as host:port or :port")
+    host, port = parts["host"] or parts["six"] or "", parts["port"]
     try:
         if not host and socket.has_dualstack_ipv6():
             return socket.create_server(("", int(port)), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no such port"
+        return socket.create_server((host.encode("idna").decode(), int(port)), family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such host"
         raise AddressError(f"can't listen on `{address}`: {reason}") from None
 
 

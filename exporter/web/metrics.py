@@ -13,7 +13,6 @@ from exporter.web.negotiate import format_for, wants_gzip
 LARGE = 1 << 20
 """Bytes of text from which on inflating them would keep other requests waiting."""
 
-WANTED = (b"accept", b"accept-encoding")
 VARY = (b"vary", b"accept, accept-encoding")
 
 
@@ -29,10 +28,9 @@ class Metrics:
         if scope["method"] not in ("GET", "HEAD"):
             await _answer(send, 405, [(b"allow", b"GET, HEAD")], ())
             return
-        accepted = {name: value.decode("latin-1") for name, value in scope["headers"] if name in WANTED}
-        form = format_for(accepted.get(b"accept", ""))
+        form = format_for(_header(scope, b"accept"))
         headers = [(b"content-type", form.value.encode()), VARY]
-        if wants_gzip(accepted.get(b"accept-encoding", "")):
+        if wants_gzip(_header(scope, b"accept-encoding")):
             headers.append((b"content-encoding", b"gzip"))
             body = file(self._exposition.body(form), deflate(self._telemetry.render(form)))
         else:
@@ -43,6 +41,11 @@ class Metrics:
     async def _plain(self, form: Format) -> tuple[bytes, ...]:
         data, own = self._exposition.body(form), self._telemetry.render(form)
         return await asyncio.to_thread(inflate, data) if data.size > LARGE else inflate(data), own
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    """Give a header that is a list; it may come in several lines."""
+    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
 
 
 async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: Iterable[bytes]) -> None:

@@ -5,30 +5,35 @@ from functools import lru_cache
 
 from exporter.exposition import Format
 
-OPENMETRICS = "application/openmetrics-text"
-VERSIONS = {OPENMETRICS: "1.0.0", "text/plain": "0.0.4"}
 OFFERS = {
-    "text/plain": Format.TEXT,
-    "text/*": Format.TEXT,
-    "*/*": Format.TEXT,
-    OPENMETRICS: Format.OPENMETRICS,
+    Format.TEXT: ("text/plain", "0.0.4"),
+    Format.OPENMETRICS: ("application/openmetrics-text", "1.0.0"),
 }
+"""What is served: media type and version. The first is the answer to a client without wishes."""
 
 
 @lru_cache(maxsize=64)
 def format_for(accept: str) -> Format:
-    """Give the format with the highest q-value among those that are offered; text where nothing fits.
+    """Give the format that is wanted most; text where nothing fits.
 
-    A version that is not served (OpenMetrics 0.0.1) is no offer. Of two formats wanted alike, the first one stands.
+    The most specific range that a format matches says how much it is wanted; a version that is not served is no match.
+    Of two that are wanted alike, the first in the header stands.
     """
-    best, weight = Format.TEXT, 0.0
-    for name, parameters in _parse(accept):
-        version = parameters.get("version", "").strip('"')
-        if name in OFFERS and version in ("", VERSIONS.get(name, version)):
-            q = _q(parameters)
-            if q > weight:
-                best, weight = OFFERS[name], q
-    return best
+    wishes = [(name, parameters, -place) for place, (name, parameters) in enumerate(_parse(accept))]
+    wanted = {form: _wanted(name, version, wishes) for form, (name, version) in OFFERS.items()}
+    return max(wanted, key=lambda form: wanted[form])
+
+
+def _wanted(name: str, served: str, wishes: list[tuple[str, dict[str, str], int]]) -> tuple[float, int, int]:
+    """Give how much a format is wanted: its q-value, then how specific the range is that says so, then its place."""
+    ranges = ("*/*", f"{name.partition('/')[0]}/*", name)
+    found = [
+        (ranges.index(wish), _q(parameters), place)
+        for wish, parameters, place in wishes
+        if wish in ranges and parameters.get("version", served).strip('"') == served
+    ]
+    specific, q, place = max(found, default=(0, 0.0, 0))
+    return (q, specific, place) if q > 0 else (0.0, 0, 0)
 
 
 @lru_cache(maxsize=64)
