@@ -18,7 +18,7 @@ from exporter.model import Cell, Column, Fold, Query, Row, Table
 NUMERIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 NOT_FINITE = re.compile(r"(?:[+-]?(?:nan|inf|infinity))?", re.IGNORECASE)
 NOT_IN_A_LABEL = re.compile("[\0\ud800-\udfff]")
-"""Prometheus 2.42's parser ends at a NUL, and a lone surrogate has no UTF-8: either would cost the whole scrape."""
+"""A lone surrogate has no UTF-8, so that it would cost the whole scrape; a NUL ends a text for many a reader."""
 
 Key = tuple[str, ...]
 
@@ -142,16 +142,19 @@ class Tabulator:
             self._columns[field][row] = cell
 
     def _raise(self, row: int, cells: Sequence[Cell], fields: tuple[str, ...]) -> None:
+        short = False
         for field, cell in zip(fields, cells, strict=True):
             now = self._columns[field][row]
             more = self._series_of[field] if now is None else 0
             if cell is None or (now is not None and cell <= now):
                 continue
             if self._series + more > self.query.max_series:
-                self.leave(1)
-                return
+                short = True
+                continue
             self._series += more
             self._columns[field][row] = cell
+        if short:
+            self.leave(1)
 
 
 def clean(column: Sequence[object], missing: Cell, invalid: set[int]) -> list[Cell]:

@@ -1,40 +1,49 @@
-"""Reading YAML so that every value keeps the line it stands on.
+"""Reading YAML so that every value keeps the line it stands on, and every number the way it is written.
 
 PyYAML speaks YAML 1.1, where ``NO`` is false, ``010`` is eight and ``1:30`` is ninety; a country code or a customer id
 must not change its meaning, so only YAML 1.2's booleans, integers, floats and nulls are told from text here.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from exporter.providers.base import Fault
+from exporter.providers.base import Fault, WrittenFloat, WrittenInt
 
 Path = tuple[str | int, ...]
 
+TAG = "tag:yaml.org,2002:"
 CORE_SCHEMA = (
-    ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", "~nN\0"),
-    ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("tag:yaml.org,2002:int", r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
-    (
-        "tag:yaml.org,2002:float",
-        r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$",
-        "-+.0123456789",
-    ),
-    ("tag:yaml.org,2002:merge", r"^<<$", "<"),
+    ("null", r"^(?:~|null|Null|NULL|)$", "~nN\0"),
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
+    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+    ("merge", r"^<<$", "<"),
 )
 """Tag, what it looks like, and the characters that it can begin with; YAML 1.2.2 section 10.3.2, less octal and hex."""
+
+
+NO_YAML = "is no valid YAML: "
 
 
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML declares it so
 
 
-for _tag, _pattern, _first in CORE_SCHEMA:
-    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), ["" if char == "\0" else char for char in _first])
+for _name, _pattern, _first in CORE_SCHEMA:
+    _Loader.add_implicit_resolver(TAG + _name, re.compile(_pattern), ["" if char == "\0" else char for char in _first])
+
+SCALARS: dict[str, Callable[[str], object]] = {
+    TAG + "str": str,
+    TAG + "null": lambda _: None,
+    TAG + "bool": lambda text: {"true": True, "false": False}[text.lower()],
+    TAG + "int": WrittenInt,
+    TAG + "float": WrittenFloat,
+}
+"""What a scalar becomes, by its tag. Of a number, the text stays too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,54 +63,88 @@ class Document:
 
 def read(text: str) -> Document:
     """Read one YAML document; faults (syntax, keys that stand twice) are in the result."""
-    loader = _Loader(text)
-    lines: dict[Path, int] = {}
-    faults: list[Fault] = []
     try:
-        node = loader.get_single_node()
-        data = _build(loader, node, (), lines, faults) if node else None
+        loader = _Loader(text)
+        try:
+            return _Builder(loader).build()
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        lines[()] = mark.line + 1 if mark else 1
-        return Document(None, lines, (Fault((), f"is no valid YAML: {_problem(error)}"),))
-    except (yaml.YAMLError, RecursionError):
-        return Document(
-            None, lines, (Fault((), "is no valid YAML: an unprintable character, or a value within itself"),)
-        )
-    finally:
-        loader.dispose()
-    return Document(data, lines, tuple(faults))
+        return _broken(mark.line + 1 if mark else 1, _problem(error))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        return _broken(line, f"the unprintable character #x{error.character:04x}")
+    except RecursionError:
+        return _broken(1, "a value stands within itself, or too deep")
+
+
+def _broken(line: int, problem: str) -> Document:
+    return Document(None, {(): line}, (Fault((), f"{NO_YAML}{problem}"),))
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:
     """Say what PyYAML says, less what it quotes: an unquoted secret may begin with ``*``, ``&`` or ``!``."""
-    problem = error.problem or "can't be read"
-    return re.sub(r" '[^']{2,}'", "", problem)
+    problem = f"{error.context}, {error.problem}" if (error.problem or "").startswith("but ") else error.problem
+    return re.sub(r" ([\"'])(?:(?!\1).){3,}\1", "", problem or "can't be read")
 
 
-def _build(loader: _Loader, node: yaml.Node, path: Path, lines: dict[Path, int], faults: list[Fault]) -> object:
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key in _doubles(node):
-            lines[(*path, key.value)] = key.start_mark.line + 1
-            faults.append(Fault((*path, key.value), "stands twice"))
-        loader.flatten_mapping(node)
-        data = {}
-        for key, value in node.value:
-            # A key is text whatever it looks like: `NO`, `1`, `true` may all be dimensions' values or labels.
-            name = str(key.value)
-            lines[(*path, name)] = key.start_mark.line + 1
-            data[name] = _build(loader, value, (*path, name), lines, faults)
-        return data
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(loader, item, (*path, index), lines, faults) for index, item in enumerate(node.value)]
-    return loader.construct_object(node)
+class _Builder:
+    """Makes data of YAML's nodes, and keeps the line of each."""
 
+    def __init__(self, loader: _Loader) -> None:
+        self._loader = loader
+        self._lines: dict[Path, int] = {}
+        self._faults: list[Fault] = []
+        self._flat: set[int] = set()
 
-def _doubles(node: yaml.MappingNode) -> Iterator[yaml.Node]:
-    seen: set[str] = set()
-    for key, _ in node.value:
-        name = str(key.value)
-        if name in seen and name != "<<":
-            yield key
-        seen.add(name)
+    def build(self) -> Document:
+        node = self._loader.get_single_node()
+        data = self._value(node, ()) if node else None
+        broken = any(fault.message.startswith(NO_YAML) for fault in self._faults)
+        return Document(None if broken else data, self._lines, tuple(self._faults))
+
+    def _value(self, node: yaml.Node, path: Path) -> object:
+        self._lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return {name: self._value(value, (*path, name)) for name, value in self._entries(node, path)}
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _scalar(self, node: yaml.Node, path: Path) -> object:
+        make = SCALARS.get(node.tag)
+        if make is None:
+            self._fault(path, "a tag without meaning here; put a text that begins with ! in quotes")
+            return None
+        try:
+            return make(node.value)
+        except (ValueError, KeyError):
+            self._fault(path, f"this is no {node.tag.removeprefix(TAG)} that can be used")
+            return None
+
+    def _fault(self, path: Path, problem: str) -> None:
+        self._faults.append(Fault(path, NO_YAML + problem))
+
+    def _entries(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, yaml.Node]]:
+        """Give keys and values, merged ones too. A key is text whatever it looks like: ``NO``, ``1`` may be labels."""
+        if id(node) not in self._flat:
+            self._flat.add(id(node))
+            self._check(node, path)
+            self._loader.flatten_mapping(node)
+        # The merged keys come first, so that the mapping's own ones are the last of each name.
+        last = {str(key.value): (key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+        for name, (key, value) in last.items():
+            self._lines[(*path, name)] = key.start_mark.line + 1
+            yield name, value
+
+    def _check(self, node: yaml.MappingNode, path: Path) -> None:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._fault(path, "a key that is no text; put one that begins with { or [ in quotes")
+            elif key.value in seen and key.tag != TAG + "merge":
+                self._lines[(*path, key.value)] = key.start_mark.line + 1
+                self._faults.append(Fault((*path, key.value), "stands twice"))
+            else:
+                seen.add(key.value)

@@ -5,7 +5,12 @@ from collections.abc import Callable, Mapping
 
 from exporter.providers.base import Fault
 
-REFERENCE = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<open>\$\{)")
+REFERENCE = re.compile(
+    r"\$\$"
+    r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:[^}$]|\$(?!\{)|\$\{[^}]*\})*))?\}"
+    r"|(?P<open>\$\{)"
+)
+"""A dollar, a reference (its default may hold references), or what only begins like one."""
 
 Path = tuple[str | int, ...]
 
@@ -19,32 +24,24 @@ def expand(data: object, env: Mapping[str, str], report: Callable[[Fault], None]
         return {key: expand(value, env, report, (*path, key)) for key, value in data.items()}
     if isinstance(data, list):
         return [expand(value, env, report, (*path, index)) for index, value in enumerate(data)]
-    if not isinstance(data, str) or "$" not in data:
+    if not isinstance(data, str):
         return data
 
     def replace(match: re.Match[str]) -> str:
         if match["open"]:
             report(
-                Fault(
-                    path,
-                    "has a `${` that is no reference: write `${NAME}`, `${NAME:-default}`, or `$$` for a `$`",
-                )
+                Fault(path, "has a `${` that is no reference; write `${NAME}` or `${NAME:-default}`, or `$$` for `$`")
             )
             return match[0]
-        if match["name"] is None:
+        name, default = match["name"], match["default"]
+        if name is None:
             return "$"
-        value = env.get(match["name"])
-        # As in a shell, `:-` stands in for an empty variable too.
-        if value is None or (match["default"] is not None and not value):
-            value = match["default"]
-        if value is None:
-            report(
-                Fault(
-                    path,
-                    f"the environment variable {match['name']} is not set; `${{{match['name']}:-…}}` gives a default",
-                )
-            )
+        # As in a shell, a default stands in for an empty variable too.
+        if env.get(name) or (name in env and default is None):
+            return env[name]
+        if default is None:
+            report(Fault(path, f"the environment variable {name} is not set; `${{{name}:-…}}` gives a default"))
             return match[0]
-        return value
+        return REFERENCE.sub(replace, default)
 
     return REFERENCE.sub(replace, data)

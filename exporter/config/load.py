@@ -1,12 +1,13 @@
 """From the text of a file to a frozen :class:`Config`, or to every fault that it has."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from exporter.config import document
 from exporter.config.expand import expand
-from exporter.config.query import build, label_fault, query_faults
+from exporter.config.query import build, label_fault, query_faults, source_name_fault
 from exporter.config.schema import Defaults, QueryShape
 from exporter.config.shape import check
 from exporter.model import Query
@@ -14,6 +15,8 @@ from exporter.providers import PROVIDERS
 from exporter.providers.base import Fault, Provider, SourceSettings, near
 
 SECTIONS = ("defaults", "sources", "queries")
+SHOWN = re.compile("[a-z][a-z_]{0,30}")
+"""What a key below ``auth`` looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +67,33 @@ def load(text: str, *, name: str, env: Mapping[str, str]) -> Config:
     """
     parsed = document.read(text)
     faults = list(parsed.faults)
-    config = _config(expand(parsed.data, env, faults.append), faults.append) if parsed.data is not None else None
+    unset: list[Fault] = []
+    config = _config(expand(parsed.data, env, unset.append), faults.append) if parsed.data is not None else None
+    # A text with an unset variable is no number either: one word on it is enough.
+    faults = unset + [fault for fault in faults if not any(_related(fault.path, known.path) for known in unset)]
     if not faults and config is None:
         faults.append(Fault((), "is empty: it needs `sources` and `queries`"))
     if faults or config is None:
-        # One thing wrong can be found twice: a text with an unset variable is no number either. The first word stands.
-        found: dict[tuple[str | int, ...], str] = {}
-        for fault in faults:
-            found.setdefault(fault.path, fault.message)
-        located = sorted((parsed.line(path), _where(path), message) for path, message in found.items())
-        raise ConfigError([f"{name}:{line}: {where}{message}" for line, where, message in located])
+        located = sorted({(parsed.line(fault.path), _where(fault.path), fault.message) for fault in faults})
+        raise ConfigError([_one_line(f"{name}:{line}: {where}{message}") for line, where, message in located])
     return config
 
 
+def _related(one: tuple[str | int, ...], other: tuple[str | int, ...]) -> bool:
+    """Whether one path is the other, or leads on from it."""
+    return all(step == with_ for step, with_ in zip(one, other, strict=False)) and bool(one)
+
+
+def _one_line(text: str) -> str:
+    """Escape what would break a line or steer a terminal."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def _where(path: tuple[str | int, ...]) -> str:
-    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return f"{steps.lstrip('.')}: " if path else ""
+    # What stands for a key below `auth` may be a secret whose key lacks a blank behind its colon.
+    shown = [step for step in path if "auth" not in path[:-1] or step == path[0] or SHOWN.fullmatch(str(step))]
+    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in shown)
+    return f"{steps.lstrip('.')}: " if steps else ""
 
 
 def _config(data: object, report: Callable[[Fault], None]) -> Config | None:
@@ -89,9 +103,10 @@ def _config(data: object, report: Callable[[Fault], None]) -> Config | None:
     for key in data:
         if key not in SECTIONS:
             report(Fault((key,), f"unknown key{near(key, SECTIONS)}; allowed: {', '.join(SECTIONS)}"))
-    defaults = check(Defaults, data.get("defaults") or {}, ("defaults",), report)
+    given = data.get("defaults")
+    defaults, _ = check(Defaults, {} if given is None else given, ("defaults",), report)
     sources = {name: _source(name, entry, report) for name, entry in _section(data, "sources", dict, report).items()}
-    queries = tuple(_queries(_section(data, "queries", list, report), sources, defaults or Defaults(), report))
+    queries = tuple(_queries(_section(data, "queries", list, report), sources, defaults, report))
     return Config({name: declared.source for name, declared in sources.items() if declared.source}, queries)
 
 
@@ -105,22 +120,25 @@ def _section(data: Mapping[str, Any], key: str, kind: type, report: Callable[[Fa
 
 def _source(name: str, data: object, report: Callable[[Fault], None]) -> _Declared:
     path = ("sources", name)
-    type_ = data.get("type") if isinstance(data, dict) else None
+    if message := source_name_fault(name):
+        report(Fault(path, message))
+    if not isinstance(data, dict):
+        report(Fault(path, "must be a mapping with `type` and `auth`"))
+        return _Declared(None, {})
+    type_ = data.get("type")
     provider = PROVIDERS.get(type_) if isinstance(type_, str) else None
-    if not name:
-        report(Fault(path, "the name of a source must not be empty"))
     if provider is None:
-        given = f"not `{type_}`{near(type_, PROVIDERS)}" if isinstance(type_, str) else "and is missing"
+        given = f"not `{type_}`{near(type_, PROVIDERS)}" if isinstance(type_, str) else "and a text"
+        given = given if "type" in data else "and is missing"
         report(Fault((*path, "type"), f"must be the type of a vendor, {given}; allowed: {', '.join(PROVIDERS)}"))
         return _Declared(None, {})
-    settings = check(provider.Settings, data, path, report)
-    if settings is None:
-        return _Declared(provider, {})
-    found = [*provider.faults(settings), *_label_faults(settings.labels)]
+    settings, wrong = check(provider.Settings, data, path, report)
+    labels = settings.labels
+    found = [*(() if {"auth", ""} & wrong else provider.faults(settings)), *_label_faults(labels)]
     for fault in found:
         report(Fault((*path, *fault.path), fault.message))
-    source = None if found else Source(name, settings.type, settings, provider(settings))
-    return _Declared(provider, settings.labels, source)
+    source = Source(name, settings.type, settings, provider(settings)) if not wrong and not found else None
+    return _Declared(provider, labels, source)
 
 
 def _label_faults(labels: Mapping[str, str]) -> Iterator[Fault]:
@@ -138,38 +156,27 @@ def _queries(
     names: set[str] = set()
     for index, data in enumerate(section):
         path = ("queries", index)
-        shape = check(QueryShape, data, path, report)
-        if shape is None:
-            continue
+        shape, wrong = check(QueryShape, data, path, report)
         if shape.name in names:
             report(Fault((*path, "name"), f"the name `{shape.name}` stands twice"))
         names.add(shape.name)
-        for declared, provider in _asked(shape, path, sources, report):
-            found = list(query_faults(shape, provider, declared.labels))
+        for declared in _asked(shape, path, sources, report):
+            found = list(query_faults(shape, declared.provider, declared.labels))
             for fault in found:
                 report(Fault((*path, *fault.path), fault.message))
-            if declared.source and not found:
-                yield build(shape, defaults, declared.source.name, provider, declared.labels)
+            if not wrong and declared.provider and declared.source and not found:
+                yield build(shape, defaults, declared.source.name, declared.provider, declared.labels)
 
 
 def _asked(
-    shape: QueryShape,
-    path: tuple[str | int, ...],
-    sources: Mapping[str, _Declared],
-    report: Callable[[Fault], None],
-) -> Iterator[tuple[_Declared, type[Provider]]]:
-    """Give the sources of a query and their vendors, as far as they are known."""
-    types: set[str] = set()
-    for name in dict.fromkeys(shape.source):
+    shape: QueryShape, path: tuple[str | int, ...], sources: Mapping[str, _Declared], report: Callable[[Fault], None]
+) -> Iterator[_Declared]:
+    """Give the sources of a query; one that nobody knows where none is, for there is more to check."""
+    known = [sources[name] for name in dict.fromkeys(shape.source or ()) if name in sources]
+    for name in dict.fromkeys(shape.source or ()):
         if name not in sources:
-            report(
-                Fault(
-                    (*path, "source"),
-                    f"there is no source `{name}`{near(name, sources)}; there are: {', '.join(sources)}",
-                )
-            )
-        elif provider := sources[name].provider:
-            types.add(provider.__name__)
-            yield sources[name], provider
-    if len(types) > 1:
+            there = ", ".join(sources) or "none"
+            report(Fault((*path, "source"), f"there is no source `{name}`{near(name, sources)}; there are: {there}"))
+    if len({declared.provider for declared in known if declared.provider}) > 1:
         report(Fault((*path, "source"), "the sources are of several types; make a query for each type"))
+    yield from known or (_Declared(None, {}),)

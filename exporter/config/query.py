@@ -7,18 +7,42 @@ from exporter.catalog import sanitise
 from exporter.config.schema import Defaults, QueryShape
 from exporter.model import Metric, Query
 from exporter.providers import PROVIDERS
-from exporter.providers.base import Asked, Fault, Provider
+from exporter.providers.base import Asked, Fault, Provider, unicode
 
 RESERVED_LABELS = ("source", "query", "le")
 RESERVED_FAMILIES = ("video_analytics_exporter_", "process_", "python_", "scrape_")
+FILTER_SYNTAX = "[]|="
+"""What SmartSight's filter grammar uses itself, ``[country=US|Canada]``, and has no escape for (contract section 1)."""
+
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-def query_faults(shape: QueryShape, provider: type[Provider], labels: Mapping[str, str]) -> Iterator[Fault]:
-    """Say what is wrong with a query at one of its sources; paths are relative to the query."""
+def query_faults(shape: QueryShape, provider: type[Provider] | None, labels: Mapping[str, str]) -> Iterator[Fault]:
+    """Say what is wrong with a query at one of its sources; paths are relative to the query.
+
+    Without the source's vendor, only what holds for all; a key that is wrong itself is left out of the shape.
+    """
     yield from _dimension_faults(shape, labels)
-    yield from provider.query_faults(asked(shape))
+    for name, values in shape.filters.items():
+        for value in values:
+            if set(value) & set(FILTER_SYNTAX):
+                yield Fault(("filters", name), f"the value `{value}` holds one of {' '.join(FILTER_SYNTAX)}")
+    if provider:
+        yield from provider.query_faults(asked(shape))
+        yield from _family_faults(shape, provider)
+
+
+def source_name_fault(name: str) -> str:
+    """Say why a name can't be a source's; empty if it can."""
+    try:
+        unicode(name)
+    except ValueError as error:
+        return f"the name {error}"
+    return "" if name else "the name of a source must not be empty"
+
+
+def _family_faults(shape: QueryShape, provider: type[Provider]) -> Iterator[Fault]:
     families: dict[str, str] = {}
     for index, metric in enumerate(_metrics(shape, provider)):
         name = metric.family.name
@@ -68,7 +92,7 @@ def _dimension_faults(shape: QueryShape, labels: Mapping[str, str]) -> Iterator[
 def asked(shape: QueryShape) -> Asked:
     """Give a query as a vendor's module checks it."""
     return Asked(
-        fields=tuple(metric.field for metric in shape.metrics),
+        fields=tuple(metric.field for metric in shape.metrics or ()),
         dimensions=tuple(shape.dimensions),
         filters={name: tuple(dict.fromkeys(values)) for name, values in shape.filters.items()},
         options=shape.options,
@@ -79,7 +103,7 @@ def asked(shape: QueryShape) -> Asked:
 
 
 def _metrics(shape: QueryShape, provider: type[Provider]) -> Iterator[Metric]:
-    for metric in shape.metrics:
+    for metric in shape.metrics or ():
         yield provider.catalog.metric(metric.field, name=metric.name, text=metric.help, scale=metric.scale)
 
 

@@ -13,18 +13,12 @@ def _flag(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _option(value: object) -> object:
-    """Take any scalar: an option is passed to the vendor as it is."""
-    return repr(value) if isinstance(value, float) else _flag(value)
-
-
 def _many(value: object) -> object:
     """Let one value stand for a list of one."""
     return value if isinstance(value, list) else [value]
 
 
 Value = Annotated[Text, BeforeValidator(_flag)]
-Option = Annotated[Text, BeforeValidator(_option)]
 Texts = Annotated[list[Text], BeforeValidator(_many), Field(min_length=1)]
 Values = Annotated[list[Value], BeforeValidator(_many), Field(min_length=1)]
 Scale = Annotated[float, BeforeValidator(no_boolean), Field(allow_inf_nan=False)]
@@ -76,7 +70,7 @@ class QueryShape(Strict):
     order_by: Name | None = Field(default=None, description="The first metric, if left out.")
     order: Literal["asc", "desc"] = "desc"
     endpoint: Text | None = None
-    options: dict[str, Option] = Field(default={}, description="Any other parameter of the vendor.")
+    options: dict[str, Value] = Field(default={}, description="Any other parameter of the vendor.")
     allow_personal_data: bool = Field(default=False, description="Admit dimensions that identify a person.")
     interval: WholeDuration | None = None
     window: WholeDuration | None = None

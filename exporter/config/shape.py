@@ -1,16 +1,22 @@
 """Checking data against a pydantic model, with every fault in words for the person who wrote the file."""
 
+import contextlib
 import inspect
+import re
 import typing
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from copy import copy, deepcopy
+from functools import cache
+from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from exporter.providers.base import NAME, Fault, near
 
 Path = tuple[str | int, ...]
+Keys = AbstractSet[str]
 Shape = typing.TypeVar("Shape", bound=BaseModel)
 
 WORDS = {
@@ -37,7 +43,6 @@ WORDS = {
 
 TEMPLATES = {
     "value_error": "{error}",
-    "literal_error": "must be {expected}",
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",
 }
@@ -49,15 +54,65 @@ PATTERNS = {
 """What a text that does not match a pattern should have been."""
 
 
-def check(model: type[Shape], data: object, path: Path, report: Callable[[Fault], None]) -> Shape | None:
-    """Give the data as the model, or report all that is wrong with it and give ``None``."""
+def check(model: type[Shape], data: object, path: Path, report: Callable[[Fault], None]) -> tuple[Shape, Keys]:
+    """Give the data as the model, and the keys that are wrong; what is wrong is reported, and left out of the result.
+
+    So what does not depend on it can be checked all the same.
+    """
     try:
-        return model.model_validate(data)
+        return model.model_validate(data), frozenset()
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            place = (step for step in detail["loc"] if step != "[key]")  # pydantic marks what is wrong with a key
-            report(Fault((*path, *place), _words(model, detail)))
-        return None
+        details = error.errors(include_url=False)
+    for detail in details:
+        report(Fault((*path, *_place(data, detail["loc"])), _words(model, detail)))
+    wrong = {str(detail["loc"][0]) if detail["loc"] else "" for detail in details}
+    places = [detail["loc"] for detail in details]
+    for rest in (_without(data, places), _without(data, [place[:1] for place in places])):
+        with contextlib.suppress(ValidationError):
+            return cast("Shape", _lenient(model).model_validate(rest)), wrong
+    return cast("Shape", _lenient(model).model_validate({})), wrong
+
+
+def _without(data: object, places: list[Path]) -> object:
+    """Give a copy of the data less the innermost key of each place; entries of a list keep their numbers."""
+    copied = deepcopy(data) if isinstance(data, dict) else {}
+    for place in places:
+        at: object = copied
+        mapping, key = copied, None
+        for step in place:
+            if isinstance(at, dict):
+                mapping, key = at, step
+                at = at.get(step)
+            elif isinstance(at, list) and isinstance(step, int) and step < len(at):
+                at = at[step]
+        mapping.pop(key, None)
+    return copied
+
+
+@cache
+def _lenient(model: type[BaseModel]) -> type[BaseModel]:
+    """Give the model with every key optional: what is missing is its default, or ``None``."""
+    fields: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        if info.is_required():
+            optional = copy(info)
+            optional.default = None
+            fields[name] = (info.annotation, optional)
+    return create_model(f"Lenient{model.__name__}", __base__=model, **fields)
+
+
+def _place(data: object, loc: Path) -> Iterator[str | int]:
+    """Give the path in the file of a path in the model, where one value may stand for a list of one."""
+    for step in loc:
+        if isinstance(data, dict) and isinstance(step, str):
+            data = data.get(step)
+        elif isinstance(data, list) and isinstance(step, int):
+            data = data[step]
+        else:
+            # pydantic names the step into a list that was one value, and marks what is wrong with a key.
+            continue
+        if step != "[key]":
+            yield step
 
 
 def _words(model: type[BaseModel], detail: ErrorDetails) -> str:
@@ -65,6 +120,9 @@ def _words(model: type[BaseModel], detail: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         allowed = _keys(model, detail["loc"][:-1])
         return f"unknown key{near(str(detail['loc'][-1]), allowed)}; allowed: {', '.join(sorted(allowed))}"
+    if kind == "literal_error":
+        words = re.findall(r"'([^']*)'", context["expected"])
+        return f"must be {context['expected']}{near(str(detail['input']).lower(), words)}"
     if kind in TEMPLATES:
         return TEMPLATES[kind].format(**context)
     if kind == "string_pattern_mismatch":

@@ -5,14 +5,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-# Prometheus' grammar: each unit at most once, from the largest to the smallest.
-DURATION = re.compile(
-    r"^(?=.)(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+)s)?(?:(?P<ms>\d+)ms)?$",
-    re.ASCII,
-)
 SECONDS = {"y": 365 * 86400, "w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
-PLAIN = re.compile(r"^\d+(\.\d+)?$", re.ASCII)
-SIZE = re.compile(r"^(?P<number>\d+)\s*(?P<unit>[KMG]i?B|B)?$", re.ASCII)
+# Prometheus' grammar: each unit at most once, from the largest to the smallest. More than 15 digits mean nothing.
+DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,15}}){unit})?" for unit in SECONDS))
+PLAIN = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
+SIZE = re.compile(r"(?P<number>[0-9]{1,15})\s*(?P<unit>[KMG]i?B|B)?")
 BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -24,9 +21,9 @@ def seconds(value: object) -> float:
     """
     text = str(value)
     if not isinstance(value, bool):
-        if PLAIN.match(text):
+        if PLAIN.fullmatch(text):
             return float(text)
-        if match := DURATION.match(text):
+        if text and (match := DURATION.fullmatch(text)):
             return sum(int(count) * SECONDS[unit] for unit, count in match.groupdict().items() if count)
     raise ValueError("is no duration; write it as 30s, 5m, 1h30m or 1d, or as a number of seconds")
 
@@ -41,7 +38,7 @@ def whole_seconds(value: object) -> int:
 
 def size(value: object) -> int:
     """Read a number of bytes: ``64MiB``, ``10MB``, or a plain number."""
-    match = None if isinstance(value, bool) else SIZE.match(str(value))
+    match = None if isinstance(value, bool) else SIZE.fullmatch(str(value))
     if not match:
         raise ValueError("is no size; write it as 64MiB, 10MB, or as a number of bytes")
     return int(match["number"]) * BYTES[match["unit"] or "B"]

@@ -1,11 +1,12 @@
 """What every vendor's module gives: the shape of its settings, its requests, and how to read its answers. No I/O."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Protocol
-from urllib.parse import urlsplit
+from typing import Annotated, Any, ClassVar, Protocol, Self
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
@@ -13,9 +14,33 @@ from exporter.catalog import Catalog
 from exporter.model import Page, Part, Query, Request, Window
 
 
+class WrittenInt(int):
+    """An integer of the file, and how it is written there: as a text, ``+49`` stays what it is."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Read it."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+class WrittenFloat(float):
+    """A float of the file, and how it is written there: as a text, ``1.10`` stays what it is."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Read it."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
 def _text(value: object) -> object:
-    """Take a number where a text is wanted (customer ids), but no float: YAML would already have changed its digits."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """Take a number where a text is wanted, as it is written: customer ids, versions."""
+    return value.text if isinstance(value, WrittenInt | WrittenFloat) else value
 
 
 def unicode(value: str) -> str:
@@ -36,26 +61,37 @@ def no_boolean(value: object) -> object:
 
 def _url(value: str) -> str:
     """Refuse what is no address of an API, and credentials in one: addresses are shown."""
-    wrong = ValueError("must be a URL: http:// or https://, a host, and a port if need be")
-    try:
-        url = urlsplit(value)
-        good = url.scheme in ("http", "https") and url.hostname and url.port != 0
-    except ValueError:
-        raise wrong from None
-    if not good:
-        raise wrong
+    url = _split(value, ("http", "https"))
+    if url is None:
+        raise ValueError("must be a URL that begins with http:// or https://")
     if url.username or url.password:
         raise ValueError("must not hold a user name or a password; `auth` has keys for them")
     return value
 
 
+def _proxy(value: SecretStr) -> SecretStr:
+    if _split(value.get_secret_value(), ("http", "https", "socks5", "socks5h")) is None:
+        raise ValueError("must be a URL that begins with http://, https:// or socks5://")
+    return value
+
+
+def _split(value: str, schemes: tuple[str, ...]) -> SplitResult | None:
+    try:
+        url = urlsplit(value)
+        good = url.scheme in schemes and url.hostname and url.port != 0 and not re.search(r"\s", value)
+    except ValueError:
+        return None
+    return url if good else None
+
+
 NAME = r"^[^\s,\[\]|=&]+$"
 """A vendor's name of a field: one, and without what separates names in a request."""
 
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1), AfterValidator(unicode)]
+Text = Annotated[str, Field(min_length=1), BeforeValidator(_text), AfterValidator(unicode)]
+Name = Annotated[str, Field(min_length=1, pattern=NAME), BeforeValidator(_text), AfterValidator(unicode)]
 Url = Annotated[str, AfterValidator(_url)]
-Name = Annotated[Text, Field(pattern=NAME)]
-Count = Annotated[int, BeforeValidator(no_boolean), Field(ge=1)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(no_boolean)]
 
 
 class Strict(BaseModel):
@@ -77,13 +113,14 @@ class HttpSettings(Strict):
     ca_file: Path | None = Field(
         default=None, description="PEM file of the authorities to trust instead of the system's."
     )
-    proxy_url: SecretStr | None = Field(default=None, description="Proxy for all requests; it may hold a password.")
+    proxy_url: ProxyUrl | None = Field(default=None, description="Proxy for all requests; it may hold a password.")
 
 
 class SourceSettings(Strict):
-    """The keys that every source has; a vendor's module adds its own."""
+    """The keys that every source has; a vendor's module adds its own, and the shape of ``auth``."""
 
     type: str
+    auth: Strict
     labels: dict[str, Text] = Field(default={}, description="Labels on every series of this source.")
     limits: Limits = Limits()
     http: HttpSettings = HttpSettings()

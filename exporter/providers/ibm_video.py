@@ -31,6 +31,7 @@ PAGE = 10_000
 """Rows a page: the most that ``_limit`` takes."""
 
 CONTENT_TYPES = ("live", "recorded")
+FILTERS = ("content_type", "content_id")
 PEAKS = "peak_viewers"
 
 OWN_PARAMETERS = {
@@ -202,15 +203,17 @@ def _peak(attributes: Mapping[str, object], _: Query, field: str) -> Mapping[str
 
 def _filter_faults(query: Asked) -> Iterator[Fault]:
     for name in query.filters:
-        if name not in ("content_type", "content_id"):
-            yield Fault(("filters", name), "the API can't filter by it; allowed: content_type, content_id")
+        if name not in FILTERS:
+            hint = near(name, FILTERS)
+            yield Fault(("filters", name), f"the API can't filter by it{hint}; allowed: {', '.join(FILTERS)}")
     types = query.filters.get("content_type", ())
     for value in types:
         if value not in CONTENT_TYPES:
-            yield Fault(
-                ("filters", "content_type"),
-                f"`{value}` is no content type; allowed: {', '.join(CONTENT_TYPES)}",
-            )
+            message = f"`{value}` is no content type{near(value, CONTENT_TYPES)}; allowed: {', '.join(CONTENT_TYPES)}"
+            yield Fault(("filters", "content_type"), message)
+    for value in query.filters.get("content_id", ()):
+        if "," in value:
+            yield Fault(("filters", "content_id"), f"`{value}` is several ids; write a list")
     if query.filters.get("content_id") and len(types) != 1 and "content_type" not in query.dimensions:
         yield Fault(("filters", "content_id"), "needs one `content_type` beside it, or the dimension `content_type`")
 

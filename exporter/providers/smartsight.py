@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr
 
 from exporter import catalog as catalogue
 from exporter.model import Page, Part, Query, Request, Window
-from exporter.providers.base import ApiKey, Asked, Fault, Secret, SourceSettings, Strict, Text, Url
+from exporter.providers.base import ApiKey, Asked, Fault, Secret, SourceSettings, Strict, Text, Url, near
 from exporter.providers.errors import BadResponse
 
 PAGE = 1000
@@ -30,9 +30,6 @@ OWN_PARAMETERS = {
     "offset": "top",
 }
 """Parameters that the exporter sets, and the keys of a query that say them."""
-
-FILTER_SYNTAX = "[]|="
-"""What the vendor's filter grammar uses itself, ``[country=US|Canada]``, and has no escape for."""
 
 
 class Auth(Strict):
@@ -81,14 +78,8 @@ class SmartSight:
     def query_faults(query: Asked) -> Iterator[Fault]:
         """Check what the API refuses, or would read in another way than it is meant."""
         if query.endpoint not in (None, "metricquery"):
-            yield Fault(("endpoint",), f"`{query.endpoint}` can't be reached; allowed: metricquery")
-        for name, values in query.filters.items():
-            for value in values:
-                if set(value) & set(FILTER_SYNTAX):
-                    yield Fault(
-                        ("filters", name),
-                        f"the value `{value}` holds one of {' '.join(FILTER_SYNTAX)}, which the API can't escape",
-                    )
+            hint = near(query.endpoint or "", ("metricquery",))
+            yield Fault(("endpoint",), f"`{query.endpoint}` can't be reached{hint}; allowed: metricquery")
         for name in query.options:
             if name in OWN_PARAMETERS:
                 yield Fault(("options", name), f"is set by the exporter; use `{OWN_PARAMETERS[name]}` of the query")

@@ -1,0 +1,67 @@
+"""What all tests share: the marker ``real``, hypothesis' settings, and a factory of queries."""
+
+import os
+import shutil
+
+import pytest
+from hypothesis import settings
+
+from exporter.model import Family, Metric, Query
+
+# Tests run in parallel on busy machines: how long an example takes says nothing.
+settings.register_profile("parallel", deadline=None)
+settings.load_profile("parallel")
+
+
+def pytest_runtest_setup(item):
+    """Skip a test whose real component is missing, or fail it where all are required (REQUIRE_REAL=1)."""
+    for marker in item.iter_markers("real"):
+        (component,) = marker.args
+        if shutil.which(component) is None:
+            complain = pytest.fail if os.environ.get("REQUIRE_REAL") == "1" else pytest.skip
+            complain(f"needs a real {component}, and none is on PATH")
+
+
+@pytest.fixture(scope="session")
+def make_query():
+    """Make a query of the model; what is not given is what suits most tests.
+
+    A metric is a field, or a tuple of field, family and scale.
+    """
+
+    def make_query(metrics=("plays",), dimensions=(), *, source="mm", name="q", labels=(), **more):
+        metrics = tuple(
+            Metric(metric, Family(f"smartsight_{metric}", f"Help of {metric}."))
+            if isinstance(metric, str)
+            else Metric(metric[0], Family(metric[1], f"Help of {metric[1]}."), metric[2])
+            for metric in metrics
+        )
+        values = {
+            "filters": (),
+            "having": None,
+            "top": None,
+            "order_by": metrics[0].field,
+            "order": "desc",
+            "endpoint": "metricquery",
+            "options": (),
+            "interval": 60,
+            "window": 300,
+            "delay": 120,
+            "timeout": 90,
+            "max_age": 300,
+            "max_series": 10_000,
+            "max_rows": 2_000_000,
+            "max_response": 2**26,
+            "empty_label": "unknown",
+            "on_missing": "absent",
+        }
+        return Query(
+            source=source,
+            name=name,
+            metrics=metrics,
+            dimensions=tuple(dimensions),
+            labels=(("source", source), ("query", name), *labels),
+            **(values | more),
+        )
+
+    return make_query

@@ -1,0 +1,492 @@
+import asyncio
+import json
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+import httpx
+import pytest
+import structlog
+
+from exporter.config import load
+from exporter.gzipped import inflate
+from exporter.model import Window
+from exporter.plan import plan
+from exporter.poll import Poller
+from exporter.providers.errors import NetworkError
+from exporter.providers.http import Client
+from exporter.store import Store
+
+NOW = 1_775_764_830.5
+SOURCES = {
+    "mm": {"type": "smartsight", "customer_id": 7, "auth": {"api_key": "key"}},
+    "ibm": {"type": "ibm_video", "auth": {"client_id": "id", "client_secret": "secret"}},
+}
+
+
+class Silent:
+    def requested(self, _): ...
+
+    def throttled(self, *_): ...
+
+    def logged_in(self, *_): ...
+
+
+@dataclass
+class Source:
+    """A vendor without a network: ``answer`` makes a body of a request's parameters, or raises."""
+
+    answer: object
+    asked: list = field(default_factory=list)
+
+    async def get(self, request, bounds):
+        self.asked.append((request, bounds))
+        return json.dumps(self.answer(dict(request.params))).encode()
+
+
+@dataclass
+class House:
+    """A poller with its store, two vendors and a clock."""
+
+    queries: list
+    sources: dict
+    now: float = NOW
+    monotonic: float = 100.0
+
+    def __post_init__(self):
+        data = {"sources": SOURCES, "queries": self.queries}
+        self.config = load(json.dumps(data), name="config.yaml", env={})
+        self.jobs = {job.query.name: job for job in plan(self.config)}
+        self.store = Store(self.config.queries, lambda: self.monotonic)
+        self.outcomes = []
+        self.poller = Poller(
+            self.sources, self.store, self.outcomes.append, now=lambda: self.now, clock=lambda: self.monotonic
+        )
+
+    async def poll(self, name="q"):
+        await self.poller.poll(self.jobs[name])
+        return self.outcomes[-1]
+
+    def snapshot(self, name="q"):
+        return self.store.get(self.jobs[name].query)
+
+    def lines(self, name="q"):
+        chunks = self.snapshot(name).chunks
+        return [line for chunk in chunks for line in inflate(chunk.lines).decode().splitlines()]
+
+
+def smartsight(answer, **query):
+    query = {"name": "q", "source": "mm", "metrics": ["views"], "dimensions": ["cdn"], **query}
+    return House([query], {"mm": Source(answer)})
+
+
+def ibm(answer, **query):
+    return House([{"name": "q", "source": "ibm", "metrics": ["total_views"], **query}], {"ibm": Source(answer)})
+
+
+def rows(*names, total=None):
+    found = [{"cdn": name, "views": number} for number, name in enumerate(names)]
+    return {"totalrecords": len(found) if total is None else total, "response": found}
+
+
+def paged(total, **lies):
+    """Answer as SmartSight does with ``total`` rows."""
+
+    def answer(params):
+        first, limit = int(params["offset"]), int(params["limit"])
+        found = [{"cdn": f"c{number}", "views": number} for number in range(total)][first : first + limit]
+        return {"totalrecords": total, "response": found} | lies
+
+    return answer
+
+
+def scripted(script):
+    """Answer, or raise, one after the other."""
+    left = iter(script)
+
+    def answer(_):
+        found = next(left)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return answer
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    capture = structlog.testing.LogCapture()
+    logger = structlog.wrap_logger(
+        None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0), context_class=dict
+    )
+    monkeypatch.setattr("exporter.poll.log", logger)
+    return capture.entries
+
+
+# --- A good poll ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_poll_publishes_its_rows_and_tells_how_it_went():
+    house = smartsight(lambda _: rows("Akamai", "", "Akamai", "Fastly"))
+
+    def answer(_):
+        house.monotonic += 2.5
+        return rows("Akamai", "", "Akamai", "Fastly")
+
+    house.sources["mm"].answer = answer
+    outcome = await house.poll()
+    assert house.lines() == [
+        'smartsight_views{source="mm",query="q",cdn="Akamai"} 0',
+        'smartsight_views{source="mm",query="q",cdn="unknown"} 1',
+        'smartsight_views{source="mm",query="q",cdn="Fastly"} 3',
+    ]
+    assert outcome.succeeded
+    assert (outcome.query, outcome.series, outcome.dropped) == (house.jobs["q"].query, 3, {"duplicate": 1})
+    assert (outcome.ended, outcome.duration) == (NOW, pytest.approx(2.5))
+    assert house.snapshot().taken == house.monotonic
+    assert house.poller.last == {("mm", "q"): outcome}
+
+
+@pytest.mark.parametrize(
+    ("query", "window"),
+    [
+        ({}, Window(1_775_764_380, 1_775_764_680)),  # 20:00:30 less 2m, on the minute; 5m long
+        ({"delay": 0, "window": "1m"}, Window(1_775_764_740, 1_775_764_800)),
+        ({"interval": "1h", "window": "1d"}, Window(1_775_761_200 - 86400, 1_775_761_200)),
+    ],
+)
+async def test_the_window_of_the_contract_is_asked_for_and_told(query, window):
+    house = smartsight(lambda _: rows("Akamai"), **query)
+    outcome = await house.poll()
+    [(request, bounds)] = house.sources["mm"].asked
+    assert dict(request.params)["period"] == f"start={window.start},end={window.end}"
+    assert outcome.window == house.snapshot().window == window
+    assert bounds == house.jobs["q"].query.bounds
+
+
+async def test_the_window_is_that_of_the_beginning_on_every_page():
+    def answer(params):
+        house.now += 3600
+        return paged(2500)(params)
+
+    house = smartsight(answer)
+    await house.poll()
+    assert len({dict(request.params)["period"] for request, _ in house.sources["mm"].asked}) == 1
+
+
+async def test_an_empty_answer_is_a_success_without_series():
+    house = smartsight(lambda _: rows(), on_missing="zero")
+    outcome = await house.poll()
+    assert (outcome.succeeded, outcome.series, house.lines()) == (True, 0, [])
+
+
+async def test_what_the_vendor_no_longer_returns_is_gone():
+    answers = [rows("Akamai", "Fastly"), rows("Fastly")]
+    house = smartsight(lambda _: answers.pop(0))
+    await house.poll()
+    await house.poll()
+    assert house.lines() == ['smartsight_views{source="mm",query="q",cdn="Fastly"} 0']
+
+
+async def test_all_parts_of_a_query_are_asked_and_meet_in_one_snapshot():
+    house = ibm(
+        lambda _: {"data": [{"attributes": {"point": "summary", "value": 11}}], "pagination": {}},
+        metrics=["total_views", "unique_devices"],
+        dimensions=["content_type"],
+    )
+    assert (await house.poll()).series == 4
+    assert [request.path for request, _ in house.sources["ibm"].asked] == [
+        "/total-views/live/summary",
+        "/total-views/recorded/summary",
+        "/unique-devices/live/summary",
+        "/unique-devices/recorded/summary",
+    ]
+
+
+# --- Pages ----------------------------------------------------------------------------------------------------------
+
+
+async def test_all_pages_are_taken():
+    house = smartsight(paged(2500))
+    outcome = await house.poll()
+    assert (outcome.series, outcome.dropped) == (2500, {})
+    assert [dict(request.params)["offset"] for request, _ in house.sources["mm"].asked] == ["0", "1000", "2000"]
+
+
+@pytest.mark.parametrize(
+    ("max_series", "pages", "dropped"),
+    [(1500, 2, 1000), (1000, 1, 1500), (999, 1, 1501), (2499, 3, 1), (2500, 3, 0), (1, 1, 2499)],
+)
+async def test_max_series_ends_the_paging_and_the_rest_is_counted(max_series, pages, dropped):
+    house = smartsight(paged(2500), max_series=max_series)
+    outcome = await house.poll()
+    assert outcome.succeeded
+    assert outcome.series == max_series
+    assert outcome.dropped == ({"limit": dropped} if dropped else {})
+    assert len(house.sources["mm"].asked) == pages
+
+
+async def test_max_series_drops_whole_rows():
+    answer = {"totalrecords": 3, "response": [{"cdn": name, "views": 1, "errors": 2} for name in "abc"]}
+    house = smartsight(lambda _: answer, metrics=["views", "errors"], max_series=5)
+    outcome = await house.poll()
+    assert (outcome.series, outcome.dropped) == (4, {"limit": 1})
+
+
+@pytest.mark.parametrize("lie", [None, "many"])
+async def test_rows_beyond_max_series_are_told_though_nobody_knows_how_many(lie):
+    house = smartsight(paged(2500, totalrecords=lie), max_series=1000)
+    outcome = await house.poll()
+    assert outcome.series == 1000
+    assert outcome.dropped.get("limit", 0) >= 1
+
+
+async def test_ibm_s_pages_end_at_max_series_too():
+    def answer(params):
+        page = int(params["_page"])
+        data = [{"attributes": {"point": f"d{page}-{number}", "value": number}} for number in range(10)]
+        return {"data": data, "pagination": {"next": {"href": f"/total-views/device?_page={page + 1}&_limit=10"}}}
+
+    house = ibm(answer, dimensions=["device"], max_series=25)
+    outcome = await house.poll()
+    assert outcome.series == 25
+    assert outcome.dropped["limit"] >= 5
+    assert len(house.sources["ibm"].asked) == 3
+
+
+@pytest.mark.parametrize("totalrecords", [None, 10**9], ids=["unknown", "huge"])
+async def test_a_smartsight_that_sends_the_same_page_again_and_again_is_not_asked_for_ever(totalrecords):
+    def answer(_):
+        if len(house.sources["mm"].asked) > 50:
+            raise NetworkError("asked for ever")
+        return paged(1000, totalrecords=totalrecords)({"offset": "0", "limit": "1000"})
+
+    house = smartsight(answer)
+    outcome = await house.poll()
+    assert "asked for ever" not in outcome.error
+
+
+async def test_an_ibm_that_sends_the_same_page_again_and_again_is_not_asked_for_ever():
+    def answer(_):
+        if len(house.sources["ibm"].asked) > 50:
+            raise NetworkError("asked for ever")
+        data = [{"attributes": {"point": "phone", "value": 1}}]
+        return {"data": data, "pagination": {"next": {"href": "/total-views/device?_page=2&_limit=10"}}}
+
+    house = ibm(answer, dimensions=["device"])
+    outcome = await house.poll()
+    assert "asked for ever" not in outcome.error
+
+
+async def test_rows_that_come_twice_are_kept_once_and_counted():
+    def answer(params):  # a row slipped from the first page to the second between two requests
+        first = int(params["offset"])
+        start = first - 1 if first else 0
+        return {"totalrecords": 1999, "response": [{"cdn": f"c{n}", "views": n} for n in range(start, start + 1000)]}
+
+    outcome = await smartsight(answer).poll()
+    assert (outcome.series, outcome.dropped) == (1999, {"duplicate": 1})
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+async def test_a_poll_of_which_one_page_fails_leaves_the_last_snapshot(failing):
+    house = smartsight(paged(2500))
+    await house.poll()
+    before, lines, version = house.snapshot(), house.lines(), house.store.version
+    good, house.sources["mm"].asked = house.sources["mm"].answer, []
+
+    def answer(params):
+        if len(house.sources["mm"].asked) == failing:
+            raise NetworkError("broke")
+        return good(params)
+
+    house.sources["mm"].answer = answer
+    outcome = await house.poll()
+    assert (outcome.reason, outcome.error, outcome.series, outcome.dropped) == ("network", "broke", 0, {})
+    assert house.snapshot() is before
+    assert (house.lines(), house.store.version) == (lines, version)
+
+
+async def test_a_poll_of_which_a_later_part_fails_publishes_nothing():
+    answers = [{"data": [{"attributes": {"point": "summary", "value": 11}}]}, {"errors": []}]
+    house = ibm(lambda _: answers.pop(0), metrics=["total_views", "unique_devices"])
+    outcome = await house.poll()
+    assert (outcome.reason, house.snapshot()) == ("bad_response", None)
+
+
+@pytest.mark.parametrize(("max_rows", "succeeds"), [(6, True), (5, False)])
+async def test_more_rows_to_aggregate_than_max_rows_fail_the_poll(max_rows, succeeds):
+    def answer(params):
+        page = int(params["_page"])
+        data = [{"attributes": {"content_id": number, "value": page}} for number in range(2)]
+        return {"data": data, "pagination": {"next": {"href": "?_page=2"}} if page < 3 else {}}
+
+    house = ibm(answer, metrics=["peak_viewers"], dimensions=["content_id"], max_rows=max_rows)
+    outcome = await house.poll()
+    assert outcome.reason == ("" if succeeds else "bad_response")
+    if succeeds:
+        assert house.lines()[0].endswith(" 3")
+    else:
+        assert "max_rows" in outcome.error
+
+
+async def test_max_series_does_not_end_the_paging_of_what_is_aggregated():
+    def answer(params):
+        page = int(params["_page"])
+        data = [{"attributes": {"content_id": number, "value": page}} for number in range(2)]
+        return {"data": data, "pagination": {"next": {"href": "?_page=2"}} if page < 3 else {}}
+
+    house = ibm(answer, metrics=["peak_viewers"], dimensions=["content_id"], max_series=2)
+    outcome = await house.poll()
+    assert (outcome.series, outcome.dropped) == (2, {})
+    assert [line.rpartition(" ")[2] for line in house.lines()] == ["3", "3"]
+
+
+# --- A poll that fails ----------------------------------------------------------------------------------------------
+
+OK = httpx.Response(200, json=rows("Akamai"))
+
+
+def broken(error):
+    def answer(_):
+        raise error
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        *((httpx.Response(status), "auth") for status in (401, 403)),
+        (httpx.Response(429), "rate_limited"),
+        *((httpx.Response(status), "server_error") for status in (500, 502, 503, 504)),
+        *((httpx.Response(status), "bad_request") for status in (400, 404, 422)),
+        *((httpx.Response(status, headers={"location": "/"}), "bad_response") for status in (301, 302, 307, 308)),
+        (httpx.Response(200, content=b"<html>"), "bad_response"),
+        (httpx.Response(200, content=b""), "bad_response"),
+        (httpx.Response(200, json={"response": None}), "bad_response"),
+        (httpx.Response(200, json={"detail": "no"}), "bad_response"),
+        (httpx.Response(200, content=b" " * 3000), "bad_response"),
+        (broken(httpx.ConnectError("no route")), "network"),
+        (broken(httpx.ReadTimeout("slow")), "timeout"),
+        (broken(ZeroDivisionError("oops")), "bug"),
+        (httpx.Response(422, json={"detail": [{"loc": None, "msg": "a shape that nobody promised"}]}), "bad_request"),
+    ],
+)
+async def test_each_kind_of_failure_has_its_reason_and_leaves_the_snapshot(answer, reason):
+    house = smartsight(None, max_response="2000B")
+    script = [OK, answer]
+
+    def handle(request):
+        found = script.pop(0)
+        return found(request) if callable(found) else found
+
+    provider = house.jobs["q"].provider
+    client = Client("mm", provider, Silent(), clock=lambda: 0.0, transport=httpx.MockTransport(handle))
+    house.sources["mm"] = client
+    assert (await house.poll()).succeeded
+    outcome = await house.poll()
+    assert outcome.reason == reason
+    assert outcome.error
+    assert "oops" not in outcome.error
+    assert len(house.lines()) == 1
+
+
+@pytest.mark.parametrize("stage", ["request", "parse"])
+async def test_a_fault_of_the_exporter_s_own_is_a_bug_with_one_traceback(stage, logged, monkeypatch):
+    house = smartsight(lambda _: rows("Akamai"))
+
+    def fault(*_):
+        raise KeyError("secret detail")
+
+    monkeypatch.setattr(type(house.jobs["q"].provider), stage, fault)
+    for _ in range(3):
+        outcome = await house.poll()
+        assert (outcome.reason, house.snapshot()) == ("bug", None)
+        assert "KeyError" in outcome.error
+        assert "secret detail" not in outcome.error
+    assert [entry["event"] for entry in logged if entry.get("exc_info")] == ["poll broke"]
+
+
+async def test_one_vendor_s_failure_leaves_the_other_s_snapshot():
+    def down(_):
+        raise NetworkError("down")
+
+    queries = [
+        {"name": "a", "source": "mm", "metrics": ["views"], "dimensions": ["cdn"]},
+        {"name": "b", "source": "ibm", "metrics": ["total_views"]},
+    ]
+    ibm_answer = {"data": [{"attributes": {"point": "summary", "value": 11}}], "pagination": {}}
+    house = House(queries, {"mm": Source(lambda _: rows("Akamai")), "ibm": Source(lambda _: ibm_answer)})
+    await asyncio.gather(house.poll("a"), house.poll("b"))
+    house.sources["mm"].answer = down
+    await asyncio.gather(house.poll("a"), house.poll("b"))
+    assert [(outcome.query.name, outcome.reason) for outcome in house.outcomes[2:]] in (
+        [("a", "network"), ("b", "")],
+        [("b", ""), ("a", "network")],
+    )
+    assert (len(house.lines("a")), len(house.lines("b"))) == (1, 1)
+
+
+async def test_a_poll_that_is_cancelled_ends_as_such_and_tells_nothing():
+    house, arrived = smartsight(None), asyncio.Event()
+
+    class Waiting:
+        async def get(self, *_):
+            arrived.set()
+            await asyncio.Event().wait()
+
+    house.sources["mm"] = Waiting()
+    task = asyncio.create_task(house.poll())
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (house.outcomes, house.snapshot(), house.poller.last) == ([], None, {})
+
+
+# --- What is logged -------------------------------------------------------------------------------------------------
+
+
+async def test_only_a_change_of_state_is_logged(logged):
+    good, twice = rows("a", "b"), rows("a", "a", "b")
+    script = [good, good, NetworkError("one"), NetworkError("two"), good, twice, twice, good]
+    house, lines = smartsight(scripted(script)), []
+    for _ in range(len(script)):
+        logged.clear()
+        await house.poll()
+        lines.append([(entry["log_level"], entry["event"], entry.get("reason")) for entry in logged])
+    assert lines == [
+        [("info", "query works", None)],
+        [],
+        [("error", "query fails", "network")],
+        [],
+        [("info", "query works again", None)],
+        [("warning", "rows dropped", "duplicate")],
+        [],
+        [],
+    ]
+
+
+async def test_another_reason_is_another_state(logged):
+    house = smartsight(scripted([NetworkError("down"), {"detail": "?"}, {"detail": "?"}]))
+    for _ in range(3):
+        await house.poll()
+    assert [(entry["event"], entry["reason"]) for entry in logged] == [
+        ("query fails", "network"),
+        ("query fails", "bad_response"),
+    ]
+    assert all((entry["source"], entry["query"]) == ("mm", "q") for entry in logged)
+
+
+async def test_a_line_says_what_went_wrong_and_never_the_key(logged):
+    house = smartsight(None)
+
+    def refuse(request):
+        assert parse_qsl(request.url.query.decode())
+        return httpx.Response(403, json={"detail": f"no access with {request.headers['x-api-key']}-key"})
+
+    provider = house.jobs["q"].provider
+    house.sources["mm"] = Client("mm", provider, Silent(), clock=lambda: 0.0, transport=httpx.MockTransport(refuse))
+    outcome = await house.poll()
+    assert outcome.error == "metricquery: HTTP 403: no access with <secret>-<secret>"
+    assert [entry["error"] for entry in logged] == [outcome.error]

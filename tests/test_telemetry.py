@@ -1,0 +1,183 @@
+import platform
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+import exporter
+from exporter.config.units import seconds
+from exporter.exposition import Format
+from exporter.model import Exchange, Outcome, Window
+from exporter.telemetry import Telemetry
+
+NOW = 1_775_764_800.0
+PREFIX = "video_analytics_exporter_"
+PARSE = {Format.TEXT: parse_text, Format.OPENMETRICS: parse_openmetrics}
+
+BY_QUERY = {"source", "query"}
+REASONS = ("auth", "rate_limited", "timeout", "network", "server_error", "bad_request", "bad_response", "bug")
+
+# The contract's table, section 4, Itself: type and labels.
+CONTRACT = {
+    "build_info": ("gauge", {"version", "revision", "pythonversion"}),
+    "config_last_reload_successful": ("gauge", set()),
+    "config_last_reload_success_timestamp_seconds": ("gauge", set()),
+    "query_info": ("gauge", BY_QUERY | {"endpoint", "interval", "window", "delay"}),
+    "query_success": ("gauge", BY_QUERY),
+    "query_last_success_timestamp_seconds": ("gauge", BY_QUERY),
+    "query_window_end_timestamp_seconds": ("gauge", BY_QUERY),
+    "query_duration_seconds": ("histogram", BY_QUERY),
+    "query_series": ("gauge", BY_QUERY),
+    "query_polls_total": ("counter", BY_QUERY),
+    "query_failures_total": ("counter", BY_QUERY | {"reason"}),
+    "query_rows_dropped_total": ("counter", BY_QUERY | {"reason"}),
+    "query_skipped_total": ("counter", BY_QUERY),
+    "api_requests_total": ("counter", {"source", "endpoint", "code"}),
+    "api_request_duration_seconds": ("histogram", {"source", "endpoint"}),
+    "api_retries_total": ("counter", {"source"}),
+    "api_throttled_seconds_total": ("counter", {"source"}),
+    "api_rate_limit_remaining": ("gauge", {"source"}),
+    "api_token_expiry_timestamp_seconds": ("gauge", {"source"}),
+    "shard_ordinal": ("gauge", set()),
+    "total_shards": ("gauge", set()),
+}
+LATER = {"api_retries_total", "api_rate_limit_remaining", "shard_ordinal", "total_shards"}
+
+
+@pytest.fixture
+def telemetry():
+    return Telemetry(lambda: NOW, "abc123")
+
+
+def value(telemetry, name, **labels):
+    return telemetry.registry.get_sample_value(PREFIX + name, labels)
+
+
+def outcome(query, **more):
+    return Outcome(query, Window(0, 300), **{"ended": NOW - 1, "duration": 2.0} | more)
+
+
+def everything(telemetry, query):
+    telemetry.configured([query])
+    telemetry.polled(outcome(query, series=5, dropped={"duplicate": 1, "limit": 2, "invalid": 3}))
+    for reason in REASONS:
+        telemetry.polled(outcome(query, reason=reason, error="No."))
+    telemetry.skipped(query)
+    telemetry.requested(Exchange("mm", "metricquery", "200", 0.2))
+    telemetry.throttled("mm", 1.5)
+    telemetry.logged_in("mm", 3600)
+
+
+@pytest.mark.parametrize("form", Format)
+def test_names_types_and_labels_are_those_of_the_contract(telemetry, make_query, form):
+    everything(telemetry, make_query())
+    found = {}
+    for family in PARSE[form](telemetry.render(form).decode()):
+        if family.name.startswith(PREFIX):
+            name = family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            found[name] = (family.type, labels)
+    assert found == {name: CONTRACT[name] for name in found}
+    assert found.keys() >= CONTRACT.keys() - LATER
+
+
+def test_nothing_but_its_own_process_and_python_is_told(telemetry, make_query):
+    everything(telemetry, make_query())
+    names = {family.name for family in telemetry.registry.collect()}
+    assert all(name.startswith((PREFIX, "process_", "python_")) for name in names)
+    assert b"_created" not in telemetry.render(Format.TEXT) + telemetry.render(Format.OPENMETRICS)
+
+
+def test_openmetrics_ends_with_its_end(telemetry):
+    assert telemetry.render(Format.OPENMETRICS).endswith(b"\n# EOF\n")
+    assert b"# EOF" not in telemetry.render(Format.TEXT)
+
+
+def test_the_build_and_the_configuration(telemetry, make_query):
+    build = {"version": exporter.__version__, "revision": "abc123", "pythonversion": platform.python_version()}
+    assert value(telemetry, "build_info", **build) == 1
+    telemetry.configured([make_query(interval=90, window=86400 + 3600, delay=0)])
+    assert value(telemetry, "config_last_reload_successful") == 1
+    assert value(telemetry, "config_last_reload_success_timestamp_seconds") == NOW
+    info = {"endpoint": "metricquery", "interval": "1m30s", "window": "1d1h", "delay": "0s"}
+    assert value(telemetry, "query_info", source="mm", query="q", **info) == 1
+
+
+@given(st.integers(0, 10**8))
+def test_periods_are_written_as_prometheus_writes_them(make_query, period):
+    telemetry = Telemetry(lambda: NOW)
+    telemetry.configured([make_query(window=period)])
+    (info,) = next(family for family in telemetry.registry.collect() if family.name == f"{PREFIX}query_info").samples
+    assert seconds(info.labels["window"]) == period
+
+
+def test_counters_begin_with_zero_and_gauges_with_the_first_poll(telemetry, make_query):
+    telemetry.configured([make_query()])
+    assert value(telemetry, "query_polls_total", source="mm", query="q") == 0
+    assert value(telemetry, "query_skipped_total", source="mm", query="q") == 0
+    assert value(telemetry, "query_success", source="mm", query="q") is None
+
+
+def test_a_poll_that_succeeds(telemetry, make_query):
+    telemetry.polled(outcome(make_query(), series=7, dropped={"limit": 3}))
+    by = {"source": "mm", "query": "q"}
+    assert value(telemetry, "query_success", **by) == 1
+    assert value(telemetry, "query_last_success_timestamp_seconds", **by) == NOW - 1
+    assert value(telemetry, "query_window_end_timestamp_seconds", **by) == 300
+    assert value(telemetry, "query_series", **by) == 7
+    assert value(telemetry, "query_polls_total", **by) == 1
+    assert value(telemetry, "query_duration_seconds_count", **by) == 1
+    assert value(telemetry, "query_duration_seconds_sum", **by) == 2
+    assert value(telemetry, "query_rows_dropped_total", **by, reason="limit") == 3
+
+
+def test_a_poll_that_fails_leaves_what_the_last_good_one_said(telemetry, make_query):
+    query, by = make_query(), {"source": "mm", "query": "q"}
+    telemetry.polled(outcome(query, series=7))
+    telemetry.polled(outcome(query, ended=NOW, reason="timeout", error="Late."))
+    assert value(telemetry, "query_success", **by) == 0
+    assert value(telemetry, "query_failures_total", **by, reason="timeout") == 1
+    assert value(telemetry, "query_polls_total", **by) == 2
+    assert value(telemetry, "query_duration_seconds_count", **by) == 2
+    assert value(telemetry, "query_last_success_timestamp_seconds", **by) == NOW - 1
+    assert value(telemetry, "query_series", **by) == 7
+
+
+def test_requests_waits_and_tokens(telemetry):
+    for code in ("200", "200", "429", "timeout"):
+        telemetry.requested(Exchange("mm", "metricquery", code, 61))
+    telemetry.throttled("mm", 1.5)
+    telemetry.throttled("mm", 2)
+    telemetry.logged_in("mm", 3600)
+    by = {"source": "mm", "endpoint": "metricquery"}
+    assert [value(telemetry, "api_requests_total", **by, code=code) for code in ("200", "429", "timeout")] == [2, 1, 1]
+    assert value(telemetry, "api_request_duration_seconds_count", **by) == 4
+    assert value(telemetry, "api_throttled_seconds_total", source="mm") == 3.5
+    assert value(telemetry, "api_token_expiry_timestamp_seconds", source="mm") == NOW + 3600
+
+
+def test_answers_as_slow_as_the_vendors_may_be_are_told_apart(telemetry):
+    for duration in (59, 61, 199, 201):
+        telemetry.requested(Exchange("mm", "metricquery", "200", duration))
+    by = {"source": "mm", "endpoint": "metricquery"}
+    counts = [value(telemetry, "api_request_duration_seconds_bucket", **by, le=le) for le in ("60.0", "200.0", "+Inf")]
+    assert counts == [1, 3, 4]
+
+
+@pytest.mark.parametrize("form", Format)
+@given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_a_query_of_any_name_is_told_in_a_way_that_can_be_read(make_query, form, name):
+    telemetry = Telemetry(lambda: NOW)
+    everything(telemetry, make_query(name=name))
+    families = PARSE[form](telemetry.render(form).decode())
+    names = {sample.labels["query"] for family in families for sample in family.samples if "query" in sample.labels}
+    assert names == {name}
+
+
+def test_help_texts_are_sentences(telemetry):
+    for family in telemetry.registry.collect():
+        if family.name.startswith(PREFIX):
+            assert re.fullmatch(r"[A-Z].+\.", family.documentation)
