@@ -41,6 +41,12 @@ CONTENTS: Mapping[int, Content] = {
     130215577: Content("recorded", 40, 1),
     131004960: Content("recorded", 6, 5.5),
 }
+CHANNELS: Mapping[int, tuple[int, ...]] = {
+    77569623: (112342345, 129880012),
+    238589: (130215577,),
+    24116370: (131004960,),
+}
+"""The recorded videos of each live channel."""
 
 PLACES: Mapping[Point, float] = {
     ("US", "California"): 0.24,

@@ -24,7 +24,7 @@ class Bucket:
 def buckets(start: int, end: int, unit: str) -> Iterator[Bucket]:
     """Cut ``[start, end)`` at the beginnings of a unit: one of ``SECONDS``, or ``month``."""
     label = _floor(start, unit)
-    while label < end:
+    while max(label, start) < end:
         following = _next(label, unit)
         yield Bucket(label, max(label, start), min(following, end))
         label = following

@@ -1,20 +1,17 @@
 """IBM Video Streaming Analytics as its client sees it: token endpoint and API in one ASGI app."""
 
 import base64
-import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from exporter.simulator import audience, grid
-from exporter.simulator.ibm_params import Question, question
-from exporter.simulator.vendor import Clock, Endpoint, Refused, Vendor, form, params
-
-Row = dict[str, object]
+from exporter.simulator import audience, grid, ibm_views
+from exporter.simulator.ibm_page import Row, page, time
+from exporter.simulator.ibm_params import Accepts, Question, question
+from exporter.simulator.vendor import Clock, Endpoint, Refused, Vendor, form, is_form, jwt, params
 
 BASE = "/v1"
 DAY = 86400
@@ -22,11 +19,23 @@ CALENDAR = ("month", "day", "hour")
 TOKEN_FIELDS = frozenset({"grant_type", "client_id", "token_type", "scope", "device_name"})
 CONTENT_TYPES = ("live", "recorded")
 
+PLAIN = Accepts()
+PEAKS = Accepts(granularity=True)
+# The parameter's own table calls it required and gives it a default; only the peaks insist here.
+SECONDS = Accepts(granularity=True, granularity_default="month")
+SECONDS_OF_CHANNEL = Accepts(granularity=True, granularity_default="month", channel=True)
+VIEWS = Accepts(flags=("list_unfinished_segments", "inclusive_range"))
+VIEWS_OF_CHANNEL = Accepts(flags=("list_unfinished_segments", "inclusive_range"), channel=True)
+VIEWERS = Accepts(flags=("list_unfinished_segments",), search=True)
+SUMMARY = Accepts(single=True)
+
 
 class IbmVideo(Vendor):
     """The simulated IBM Video Streaming with one OAuth client.
 
     Tests may change ``client_id`` and ``client_secret``, and remove from ``tokens`` (token to expiry).
+    ``spanning``: are segments listed that began before the period and end after it? The document's three
+    criteria do not name them, and do not say that they are left out.
     """
 
     def __init__(self, *, client_id: str, client_secret: str, clock: Clock, expires_in: int = DAY) -> None:
@@ -37,6 +46,7 @@ class IbmVideo(Vendor):
         self.expires_in = expires_in
         self.tokens: dict[str, float] = {}
         self.tokens_issued = 0
+        self.spanning = True
         self._clock = clock
 
     def problem(self, error: HTTPException) -> Response:
@@ -50,8 +60,18 @@ class IbmVideo(Vendor):
         """Give the routes beneath ``/v1``, all behind the token."""
         series = {f"/{name}/{{dimension}}": self._series for name in audience.MEASURES}
         typed = {f"/{name}/{{content_type}}/{{dimension}}": self._series for name in audience.MEASURES}
-        peaks = {"/peak-viewer-numbers": self._peaks, "/peak-viewer-numbers/{content_type}": self._peaks}
-        return {BASE + path: ("GET", self._guarded(each)) for path, each in (series | typed | peaks).items()}
+        raw = {"peak-viewer-numbers": self._peaks, "viewer-seconds": self._seconds}
+        raw |= {"views": self._views, "viewers": self._viewers}
+        untyped = {f"/{name}": each for name, each in raw.items()}
+        of_type = {f"/{name}/{{content_type}}": each for name, each in raw.items()}
+        single = {
+            "/peak-viewer-numbers/{content_type}/summary": self._peak_summary,
+            "/viewer-seconds/{content_type}/summary": self._seconds_summary,
+            "/viewer-seconds/recorded/channel": self._channel_seconds,
+            "/views/recorded/channel": self._channel_views,
+        }
+        everything = series | typed | untyped | of_type | single
+        return {BASE + path: ("GET", self._guarded(each)) for path, each in everything.items()}
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         """Wrap an endpoint so that it needs a token (nothing in front of it) and an existing content type."""
@@ -86,8 +106,7 @@ class IbmVideo(Vendor):
     def _token_error(self, request: Request, fields: Mapping[str, str]) -> str | None:
         """Give the OAuth error of a token request, ``None`` for a good one."""
         basic = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
-        is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-        if not is_form or not {"grant_type", "client_id"} <= fields.keys() <= TOKEN_FIELDS:
+        if not is_form(request) or not {"grant_type", "client_id"} <= fields.keys() <= TOKEN_FIELDS:
             return "invalid_request"
         if fields["grant_type"] != "client_credentials":
             return "unsupported_grant_type"
@@ -98,26 +117,59 @@ class IbmVideo(Vendor):
 
     def _jwt(self) -> str:
         claims = {"sub": self.client_id, "iat": int(self._clock()), "jti": self.tokens_issued}
-        parts = (json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT"}, claims, "signature"))
-        return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+        return jwt(claims)
 
     async def _series(self, request: Request) -> Response:
         dimension = request.path_params["dimension"]
         if dimension not in {"summary", *CALENDAR, *audience.BREAKDOWNS}:
             raise HTTPException(HTTPStatus.NOT_FOUND, "No such dimension")
-        asked = question(request)
-        path = request.url.path.removeprefix(BASE)
-        measure = audience.MEASURES[path.split("/")[1]]
-        rows = [
+        asked = question(request, PLAIN)
+        measure = audience.MEASURES[request.url.path.removeprefix(BASE).split("/")[1]]
+        rows: list[Row] = [
             {"dimension_type": dimension, "point": point, "value": measure(count, minutes)}
             for point, count, minutes in _counted(asked, dimension, self._clock())
         ]
-        return JSONResponse(_page(path, asked, "Series", rows))
+        return _sent(request, asked, "Series", rows)
 
     async def _peaks(self, request: Request) -> Response:
-        asked = question(request, granular=True)
-        rows = list(_peak_rows(asked, self._clock()))
-        return JSONResponse(_page(request.url.path.removeprefix(BASE), asked, "PeakSeries", rows))
+        asked = question(request, PEAKS)
+        return _sent(request, asked, "PeakSeries", list(_peak_rows(asked, self._clock())))
+
+    async def _peak_summary(self, request: Request) -> Response:
+        asked = question(request, SUMMARY)
+        return _sent(request, asked, "PeakSummary", list(_peak_summary(asked, self._clock())))
+
+    async def _seconds(self, request: Request, accepts: Accepts = SECONDS) -> Response:
+        asked = question(request, accepts)
+        return _sent(request, asked, "ViewerSecondSeries", list(ibm_views.second_rows(asked, self._clock())))
+
+    async def _channel_seconds(self, request: Request) -> Response:
+        return await self._seconds(request, SECONDS_OF_CHANNEL)
+
+    async def _seconds_summary(self, request: Request) -> Response:
+        asked = question(request, SUMMARY)
+        rows = list(ibm_views.second_summary(asked, self._clock()))
+        return _sent(request, asked, "ViewerSecondSummary", rows)
+
+    async def _views(self, request: Request, accepts: Accepts = VIEWS) -> Response:
+        asked, now = question(request, accepts), self._clock()
+        found = ibm_views.selected(asked, now, spanning=self.spanning)
+        path = request.url.path.removeprefix(BASE)
+        return JSONResponse(page(path, asked, "View", found, lambda segment: ibm_views.view(segment, now)))
+
+    async def _channel_views(self, request: Request) -> Response:
+        return await self._views(request, VIEWS_OF_CHANNEL)
+
+    async def _viewers(self, request: Request) -> Response:
+        asked, now = question(request, VIEWERS), self._clock()
+        segments = ibm_views.selected(asked, now, spanning=self.spanning)
+        found = ibm_views.viewers_of(segments, asked.viewer)
+        path = request.url.path.removeprefix(BASE)
+        return JSONResponse(page(path, asked, "Viewer", found, lambda viewer: ibm_views.viewer(viewer, now)))
+
+
+def _sent(request: Request, asked: Question, kind: str, rows: list[Row]) -> Response:
+    return JSONResponse(page(request.url.path.removeprefix(BASE), asked, kind, rows, dict))
 
 
 def _counted(asked: Question, dimension: str, now: float) -> Iterator[tuple[object, int, int]]:
@@ -127,7 +179,7 @@ def _counted(asked: Question, dimension: str, now: float) -> Iterator[tuple[obje
     if dimension in CALENDAR:
         for bucket in grid.buckets(asked.start, end, dimension):
             count = sum(audience.views(each, bucket.start, bucket.end, step) for each in asked.contents)
-            yield _time(bucket.label), count, len(grid.minutes(bucket.start, bucket.end))
+            yield time(bucket.label), count, len(grid.minutes(bucket.start, bucket.end))
         return
     totals = [audience.views(each, asked.start, end, step) for each in asked.contents]
     minutes = len(grid.minutes(asked.start, end))
@@ -147,26 +199,20 @@ def _peak_rows(asked: Question, now: float) -> Iterator[Row]:
             yield {
                 "content_type": audience.CONTENTS[content_id].kind,
                 "content_id": str(content_id) if number % 2 else content_id,
-                "time": _time(bucket.label),
+                "time": time(bucket.label),
                 "value": audience.peak(content_id, bucket.start, bucket.end, step),
             }
 
 
-def _page(path: str, asked: Question, kind: str, rows: list[Row]) -> dict[str, object]:
-    """Give one page; its links name the page and the limit only, as in the vendor's examples."""
-    first = (asked.page - 1) * asked.limit
-    data = [{"type": kind, "attributes": row} for row in rows[first : first + asked.limit]]
-    pages = -(-len(rows) // asked.limit)
-    if pages <= 1:
-        return {"data": data, "pagination": {}}
-
-    def link(page: int) -> dict[str, str] | None:
-        return {"href": f"{path}?_page={page}&_limit={asked.limit}"} if 1 <= page <= pages else None
-
-    numbers = {"self": asked.page, "first": 1, "prev": asked.page - 1, "next": asked.page + 1, "last": pages}
-    links = {name: link(page) for name, page in numbers.items()}
-    return {"data": data, "pagination": {"count": len(rows), **links}}
-
-
-def _time(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat()
+def _peak_summary(asked: Question, now: float) -> Iterator[Row]:
+    """Give the highest peak and its minute, under the names that this endpoint alone has; nothing for no content."""
+    end = min(asked.end, int(now))
+    minutes = [minute for minute, _ in grid.sampled(asked.start, end, audience.step(asked.start, end))]
+    for content_id in asked.contents if minutes else ():
+        highest, minute = max((audience.watching(content_id, minute), minute) for minute in minutes)
+        yield {
+            "content_type": audience.CONTENTS[content_id].kind,
+            "media_id": content_id,
+            "timestamp": time(60 * minute),
+            "value": highest,
+        }

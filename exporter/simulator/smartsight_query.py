@@ -1,4 +1,4 @@
-"""The query string of ``metricquery``: what it means, and everything that is refused."""
+"""The query string of ``metricquery`` and of its elders: what it means, and everything that is refused."""
 
 import operator
 import re
@@ -18,8 +18,15 @@ CHOICES = {
     "concurrency": ("0", "1"),
     "businesserror": ("true", "false"),
     "order": ("asc", "desc"),
+    "agg": ("sum", "avg", "min", "max"),
+    # What to look at: a view of the data or a dimension. Which view it is changes no figure here.
+    "dimension": ("all", "microscope", "subscriber", "ad", "geo", *sorted(DIMENSIONS)),
+    "querycache": ("True", "False"),
 }
-PARAMETERS = frozenset({"period", "metrics", "aggby", "filter", "qoefilter", "orderby", "limit", "offset", *CHOICES})
+PAGING = frozenset({"period", "limit", "offset"})
+_SHARED = PAGING | {"metrics", "aggby", "filter", "orderby", "order", "granularity"}
+PARAMETERS = _SHARED | {"qoefilter", "sessiontype", "allstatus", "concurrency", "businesserror"}
+LEGACY_PARAMETERS = _SHARED | {"agg", "count", "dimension"}
 AUTO = ((3600, "minute"), (6 * 3600, "5minute"), (12 * 3600, "10minute"), (7 * 86400, "hour"))
 """Longest period, in seconds, for which ``auto`` picks a granularity; beyond them it is a day."""
 
@@ -66,71 +73,85 @@ class MetricQuery:
     offset: int
 
 
-def parse(params: Mapping[str, str]) -> MetricQuery:
+def parse(params: Mapping[str, str], *, legacy: bool = False, dimensions: frozenset[str] = DIMENSIONS) -> MetricQuery:
     """Read the parameters; raises ``Refused`` (422) at the first that is wrong.
 
-    ``sessiontype``, ``allstatus`` and ``businesserror`` are checked, but change no figure.
+    ``legacy``: as the endpoints before ``metricquery`` read them. Their ``metrics`` may repeat what stands in
+    ``aggby``, as in the vendor's Q metric example, and their ``granularity`` needs no ``timestamp``.
+    ``sessiontype``, ``allstatus``, ``businesserror``, ``agg``, ``count`` and ``dimension`` are checked, but
+    change no figure.
     """
-    for name, allowed in CHOICES.items():
-        _require(params.get(name, allowed[0]) in allowed, f"must be one of {', '.join(allowed)}", name)
-    start, end = _period(params)
-    metrics = _names(params, "metrics", known)
-    columns = _names(params, "aggby", {*DIMENSIONS, "timestamp"}.__contains__) if "aggby" in params else ()
+    check_choices(params)
+    integer(params, "count", default=0, least=0)
+    start, end = period(params)
+    columns = names(params, "aggby", {*dimensions, "timestamp"}.__contains__) if "aggby" in params else ()
+    metrics = names(params, "metrics", lambda name: known(name) or (legacy and name in columns))
     _check_concurrency(params, metrics)
     return MetricQuery(
         start=start,
         end=end,
-        metrics=metrics,
+        metrics=tuple(name for name in metrics if name not in columns),
         dimensions=tuple(name for name in columns if name != "timestamp"),
-        unit=_unit(params, end - start, timed="timestamp" in columns),
-        filters=_filters(params.get("filter", "")),
-        conditions=_conditions(params),
+        unit=_unit(params, end - start, timed="timestamp" in columns, always=legacy),
+        filters=filters(params.get("filter", ""), dimensions),
+        conditions=conditions(params),
         order_by=_order_by(params, columns),
         descending=params.get("order", "desc") == "desc",
-        limit=_integer(params, "limit", default=1000, least=1),
-        offset=_integer(params, "offset", default=0, least=0),
+        limit=integer(params, "limit", default=1000, least=1),
+        offset=integer(params, "offset", default=0, least=0),
     )
 
 
-def _require(condition: object, problem: str, parameter: str) -> None:
+def check_choices(params: Mapping[str, str]) -> None:
+    """Check every parameter that has a fixed set of values."""
+    for name, allowed in CHOICES.items():
+        require(params.get(name, allowed[0]) in allowed, f"must be one of {', '.join(allowed)}", name)
+
+
+def require(condition: object, problem: str, parameter: str) -> None:
+    """Refuse the request because of a parameter, unless a condition holds."""
     if not condition:
         raise Refused(422, problem, parameter)
 
 
-def _period(params: Mapping[str, str]) -> tuple[int, int]:
+def period(params: Mapping[str, str]) -> tuple[int, int]:
+    """Give start and end of ``period``, in Unix seconds."""
     found = _PERIOD.fullmatch(params.get("period", ""))
     if not found:
         raise Refused(422, "must be start=<epoch seconds>,end=<epoch seconds>", "period")
     start, end = int(found[1]), int(found[2])
-    _require(start < end, "start must be before end", "period")
+    require(start < end, "start must be before end", "period")
     return start, end
 
 
-def _names(params: Mapping[str, str], parameter: str, is_known: Callable[[str], bool]) -> tuple[str, ...]:
-    names = tuple(params.get(parameter, "").split(","))
-    for name in names:
-        _require(is_known(name), f"unknown or missing name {name!r}", parameter)
-    _require(len(names) == len(set(names)), "a name stands twice", parameter)
-    return names
+def names(params: Mapping[str, str], parameter: str, is_known: Callable[[str], bool]) -> tuple[str, ...]:
+    """Give the names of a list, each of which must be known and stand once."""
+    found = tuple(params.get(parameter, "").split(","))
+    for name in found:
+        require(is_known(name), f"unknown or missing name {name!r}", parameter)
+    require(len(found) == len(set(found)), "a name stands twice", parameter)
+    return found
 
 
-def _unit(params: Mapping[str, str], length: int, *, timed: bool) -> str | None:
-    _require(timed or "granularity" not in params, "only with aggby=timestamp", "granularity")
+def _unit(params: Mapping[str, str], length: int, *, timed: bool, always: bool) -> str | None:
+    require(timed or always or "granularity" not in params, "only with aggby=timestamp", "granularity")
     if not timed:
         return None
     unit = params.get("granularity", "auto")
     return next((unit for longest, unit in AUTO if length <= longest), "day") if unit == "auto" else unit
 
 
-def _filters(text: str) -> Filters:
+def filters(text: str, dimensions: frozenset[str] = DIMENSIONS) -> Filters:
+    """Read ``filter``; an empty one admits everything."""
     found = [(name, frozenset(values.split("|"))) for name, values in _BRACKET.findall(text)]
-    _require(not _BRACKET.sub("", text), "must be like [country=US|Canada][platform=Android]", "filter")
+    require(not _BRACKET.sub("", text), "must be like [country=US|Canada][platform=Android]", "filter")
     for name, _ in found:
-        _require(name in DIMENSIONS, f"unknown dimension {name!r}", "filter")
+        require(name in dimensions, f"unknown dimension {name!r}", "filter")
     return tuple(found)
 
 
-def _conditions(params: Mapping[str, str]) -> tuple[Condition, ...]:
+def conditions(params: Mapping[str, str]) -> tuple[Condition, ...]:
+    """Read ``qoefilter``."""
     if "qoefilter" not in params:
         return ()
     return tuple(_condition(text) for text in params["qoefilter"].split(" AND "))
@@ -140,24 +161,25 @@ def _condition(text: str) -> Condition:
     found = _CONDITION.fullmatch(text)
     if not found:
         raise Refused(422, "must be like latency>3 AND bufferingratio>5", "qoefilter")
-    _require(known(found[1]), f"unknown metric {found[1]!r}", "qoefilter")
+    require(known(found[1]), f"unknown metric {found[1]!r}", "qoefilter")
     return Condition(found[1], found[2], float(found[3]))
 
 
 def _order_by(params: Mapping[str, str], columns: tuple[str, ...]) -> str | None:
     name = params.get("orderby")
-    _require(name is None or name in columns or known(name), "no metric and not in aggby", "orderby")
+    require(name is None or name in columns or known(name), "no metric and not in aggby", "orderby")
     return name
 
 
-def _integer(params: Mapping[str, str], name: str, *, default: int, least: int) -> int:
-    text = params.get(name, str(default))
-    _require(re.fullmatch(r"\d{1,9}", text) and int(text) >= least, f"must be a number from {least}", name)
+def integer(params: Mapping[str, str], name: str, *, least: int, default: int | None = None) -> int:
+    """Read a whole number; without a default it is required."""
+    text = params.get(name, "" if default is None else str(default))
+    require(re.fullmatch(r"\d{1,9}", text) and int(text) >= least, f"must be a number from {least}", name)
     return int(text)
 
 
 def _check_concurrency(params: Mapping[str, str], metrics: tuple[str, ...]) -> None:
     if params.get("concurrency") == "1":
         for metric in metrics:
-            _require(not is_ad(metric), f"not for ad metrics: {metric}", "concurrency")
-            _require(not statistic(metric)[0], f"not for aggregates: {metric}", "concurrency")
+            require(not is_ad(metric), f"not for ad metrics: {metric}", "concurrency")
+            require(not statistic(metric)[0], f"not for aggregates: {metric}", "concurrency")

@@ -1,5 +1,6 @@
 """What every simulated vendor has: an ASGI app that remembers its answers and lets a test interfere."""
 
+import base64
 import json
 from abc import ABC, abstractmethod
 from collections import deque
@@ -94,6 +95,17 @@ def params(request: Request, allowed: Collection[str], status: int) -> dict[str,
 async def form(request: Request) -> dict[str, str]:
     """Give the fields of an URL-encoded body."""
     return dict(parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True))
+
+
+def is_form(request: Request) -> bool:
+    """Tell whether the body says that it is URL-encoded."""
+    return request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+
+
+def jwt(claims: Mapping[str, object]) -> str:
+    """Make a token that looks like a signed one; nobody but the vendor reads it."""
+    parts = (json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT"}, claims, "signature"))
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

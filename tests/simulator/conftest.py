@@ -11,6 +11,13 @@ from exporter.simulator.vendor import Vendor
 
 EVENING = 1_775_764_800  # 2026-04-09 20:00 UTC, the beginning of an hour
 NOW = EVENING + 2 * 86400
+LOGIN = {
+    "grant_type": "password",
+    "username": "ops@example.com",
+    "password": "pass",
+    "client_id": "smartsight-backend",
+    "scope": "openid",
+}
 
 
 class Clock:
@@ -37,7 +44,7 @@ def clock():
 
 @pytest.fixture
 def smartsight(clock):
-    return SmartSight(api_key="right", customer_id=199493832, clock=clock)
+    return SmartSight(api_key="right", customer_id=199493832, clock=clock, username="ops@example.com", password="pass")
 
 
 @pytest.fixture
@@ -49,6 +56,27 @@ def ibm(clock):
 async def http(smartsight):
     async with _client(smartsight) as client:
         client.headers["X-API-Key"] = "right"
+        yield client
+
+
+@pytest.fixture
+async def keycloak(smartsight):
+    """Ask for tokens: gives status and body."""
+    async with _client(smartsight) as client:
+
+        async def keycloak(path="/realms/mediamelon/protocol/openid-connect/token", **form):
+            answer = await client.post(path, data=form)
+            return answer.status_code, answer.json()
+
+        yield keycloak
+
+
+@pytest.fixture
+async def bearer(smartsight, keycloak):
+    """A client that has logged in, and no key."""
+    _, body = await keycloak(**LOGIN)
+    async with _client(smartsight) as client:
+        client.headers["Authorization"] = f"Bearer {body['access_token']}"
         yield client
 
 
@@ -69,6 +97,33 @@ def ask(http):
         return answer.json()
 
     return ask
+
+
+@pytest.fixture
+async def api(ibm_http):
+    """Ask IBM's API with a good token: gives status and decoded body."""
+    fields = {"grant_type": "client_credentials", "client_id": "exporter", "token_type": "jwt"}
+    token = (await ibm_http.post("/oauth2/token", data=fields, auth=("exporter", "s3cret"))).json()["access_token"]
+    ibm_http.headers["Authorization"] = token
+
+    async def api(path, **params):
+        answer = await ibm_http.get(f"/v1{path}", params=params)
+        return answer.status_code, answer.json()
+
+    return api
+
+
+@pytest.fixture
+def rows(api, period):
+    """Ask for one page that holds everything: gives its rows' attributes."""
+
+    async def rows(path, seconds=3600, **params):
+        status, body = await api(path, **{**period(seconds), "_limit": "10000", **params})
+        assert status == 200, body
+        assert body["pagination"] == {}
+        return [row["attributes"] for row in body["data"]]
+
+    return rows
 
 
 @pytest.fixture

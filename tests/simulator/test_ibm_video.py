@@ -6,32 +6,6 @@ TOKEN = {"grant_type": "client_credentials", "client_id": "exporter", "token_typ
 SECRET = ("exporter", "s3cret")
 
 
-@pytest.fixture
-async def api(ibm_http):
-    """Ask the API with a good token: gives status and decoded body."""
-    token = (await ibm_http.post("/oauth2/token", data=TOKEN, auth=SECRET)).json()["access_token"]
-    ibm_http.headers["Authorization"] = token
-
-    async def api(path, **params):
-        answer = await ibm_http.get(f"/v1{path}", params=params)
-        return answer.status_code, answer.json()
-
-    return api
-
-
-@pytest.fixture
-def rows(api, period):
-    """Ask for one page that holds everything: gives its rows' attributes."""
-
-    async def rows(path, seconds=3600, **params):
-        status, body = await api(path, **{**period(seconds), "_limit": "10000", **params})
-        assert status == 200, body
-        assert body["pagination"] == {}
-        return [row["attributes"] for row in body["data"]]
-
-    return rows
-
-
 @pytest.mark.parametrize(
     ("fields", "secret", "refusal"),
     [

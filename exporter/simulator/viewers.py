@@ -1,0 +1,118 @@
+"""Who is behind a view: where they are, on what, and under which name. Made up, and the same every time."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
+
+from exporter.simulator.arithmetic import uniform
+from exporter.simulator.audience import DEVICES, PLACES, SOURCES, Point
+from exporter.simulator.viewing import Segment
+
+NAMED = 0.6
+"""Share of the views whose viewer has logged in."""
+POOL = 4000
+"""Persons who can log in."""
+OFFSETS = (0, 1)
+"""Hours ahead of UTC that times are written in: the vendor does not keep to one."""
+
+# Of each of the audience's places, the country's code and its one city. That of the last is not known.
+CITIES: Mapping[Point, tuple[str, str]] = {
+    ("US", "California"): ("US", "San Jose"),
+    ("US", "Texas"): ("US", "Austin"),
+    ("US", "New York"): ("US", "New York"),
+    ("Canada", "Ontario"): ("CA", "Toronto"),
+    ("GB", "England"): ("GB", "London"),
+    ("Germany", "Bavaria"): ("DE", "Munich"),
+    ("Hungary", "Budapest"): ("HU", "Budapest"),
+    ("India", "Karnataka"): ("IN", "Bengaluru"),
+    ("Japan", "Kansai"): ("JP", "Osaka"),
+    ("Brazil", "Bahia"): ("BR", ""),
+}
+
+
+class Agent(NamedTuple):
+    """A user agent: families and major versions, the brand and the model of the device."""
+
+    browser: tuple[str, str | None]
+    os: tuple[str, str | None]
+    device: tuple[str, str | None, str | None]
+    is_mobile: bool
+
+    @property
+    def device_info(self) -> dict[str, object]:
+        """What the vendor parses from it: versions stay unknown below the major one."""
+        family, brand, model = self.device
+        version = {"minor": None, "patch": None}
+        return {
+            "browser": {"family": self.browser[0], "major": self.browser[1], **version},
+            "os": {"family": self.os[0], "major": self.os[1], **version, "patch_minor": None},
+            "device": {"family": family, "brand": brand, "model": model},
+        }
+
+
+# Two for each of the audience's devices, the first of which is the more common.
+AGENTS: Mapping[Point, tuple[Agent, Agent]] = {
+    "desktop": (
+        Agent(("Chrome", "134"), ("Windows", "10"), ("Other", None, None), is_mobile=False),
+        Agent(("Safari", "17"), ("Mac OS X", "10"), ("Mac", "Apple", "Mac"), is_mobile=False),
+    ),
+    "mobile": (
+        Agent(("Mobile Safari", "17"), ("iOS", "17"), ("iPhone", "Apple", "iPhone"), is_mobile=True),
+        Agent(("Chrome Mobile", "134"), ("Android", "14"), ("Pixel 8", "Google", "Pixel 8"), is_mobile=True),
+    ),
+    "tablet": (
+        Agent(("Mobile Safari", "17"), ("iOS", "17"), ("iPad", "Apple", "iPad"), is_mobile=True),
+        Agent(("Chrome Mobile", "134"), ("Android", "13"), ("SM-X200", "Samsung", "SM-X200"), is_mobile=True),
+    ),
+    "tv": (
+        Agent(("Samsung Browser", "5"), ("Tizen", "7"), ("Samsung SmartTV", "Samsung", None), is_mobile=False),
+        Agent(("Other", None), ("Other", None), ("Other", None, None), is_mobile=False),
+    ),
+}
+ONSITE = SOURCES["video.ibm.com"]
+
+
+class Person(NamedTuple):
+    """What a view tells about its viewer; without an identifier nobody has logged in."""
+
+    identifier: str | None
+    country: str
+    city: str
+    agent: Agent
+    view_type: str
+    client_id: str
+    view_session_id: str
+
+
+@lru_cache(maxsize=4096)
+def _at(view: tuple[int, int, int]) -> Person:
+    named, member, onsite, first, second = uniform(5, "view", *view)
+    identifier, key = None, view
+    if named < NAMED:
+        number = int(member * POOL)
+        # Most names are e-mail addresses, as the vendor warns.
+        identifier = f"viewer-{number:04}@example.com" if number % 5 else f"crm-{number:04}"
+        key = (number, 0, 0)
+    where, on_what, which, *client = uniform(5, "person", *key)
+    country, city = CITIES[_pick(PLACES, where)]
+    return Person(
+        identifier=identifier,
+        country=country,
+        city=city,
+        agent=AGENTS[_pick(DEVICES, on_what)][int(which * which * 2)],
+        view_type="onsite" if onsite < ONSITE else "offsite",
+        client_id=str(int(client[0] * 2**32) << 32 | int(client[1] * 2**32)),
+        view_session_id=f"{int(first * 2**32):08x}:{int(second * 2**32):08x}",
+    )
+
+
+def person(segment: Segment) -> Person:
+    """Give the viewer of a segment: the same for all segments of a view."""
+    return _at(segment.view)
+
+
+def _pick(shares: Mapping[Point, float], chance: float) -> Point:
+    """Choose by shares that add up to 1."""
+    pairs = zip(shares, accumulate(shares.values()), strict=True)
+    return next((name for name, share in pairs if chance < share), next(iter(shares)))
