@@ -11,8 +11,9 @@ import click
 import uvloop
 
 import exporter
-from exporter import daemon, demo, logs
+from exporter import daemon, demo, listing, logs
 from exporter.config import Config, ConfigError, load
+from exporter.providers import PROVIDERS
 from exporter.web.app import PAGES
 from exporter.web.listen import AddressError, bind
 
@@ -93,6 +94,14 @@ def check(config_file: Path) -> None:
     """Read the configuration and print every error of it, or a summary."""
     config = read(config_file)
     click.echo(f"{config_file}: {len(config.sources)} sources, {len(config.queries)} queries, no errors")
+
+
+@main.command()
+@click.argument("word", default="")
+def catalog(word: str) -> None:
+    """Print the metrics, dimensions and endpoints that are known, or those that match WORD."""
+    if not listing.show({name: provider.catalog for name, provider in PROVIDERS.items()}, word):
+        fail(f"nothing in the catalogue matches `{word}`; SmartSight's other fields work too, under their own names")
 
 
 def read(path: Path) -> Config:

@@ -59,6 +59,9 @@ async def running(config: Config, sockets: Sequence[socket.socket], metrics_path
             stack.push_async_callback(client.aclose)
         stack.callback(schedule.stop)
         await stack.enter_async_context(serve(app(Metrics(Exposition(store), telemetry), metrics_path, state), sockets))
+        for query in config.queries:
+            if advice := config.sources[query.source].provider.advice(query):
+                log.warning("query could be better", source=query.source, query=query.name, advice=advice)
         schedule.start(plan(config))
         yield
 

@@ -14,10 +14,13 @@ from exporter.config import Config, load
 from exporter.simulator.ibm_video import IbmVideo
 from exporter.simulator.serve import serve
 from exporter.simulator.smartsight import SmartSight
+from exporter.simulator.smartsight_oauth import TOKEN_PATH
 
 CREDENTIALS = {
     "SMARTSIGHT_CUSTOMER_ID": "199493832",
     "SMARTSIGHT_API_KEY": "demo-key",
+    "SMARTSIGHT_USERNAME": "demo@example.com",
+    "SMARTSIGHT_PASSWORD": "demo-password",
     "IBM_CLIENT_ID": "demo-client",
     "IBM_CLIENT_SECRET": "demo-secret",
 }
@@ -36,17 +39,18 @@ async def vendors() -> AsyncIterator[Config]:
     smartsight = SmartSight(
         api_key=CREDENTIALS["SMARTSIGHT_API_KEY"],
         customer_id=CREDENTIALS["SMARTSIGHT_CUSTOMER_ID"],
+        username=CREDENTIALS["SMARTSIGHT_USERNAME"],
+        password=CREDENTIALS["SMARTSIGHT_PASSWORD"],
         clock=time.time,
     )
     ibm = IbmVideo(
-        client_id=CREDENTIALS["IBM_CLIENT_ID"],
-        client_secret=CREDENTIALS["IBM_CLIENT_SECRET"],
-        clock=time.time,
+        client_id=CREDENTIALS["IBM_CLIENT_ID"], client_secret=CREDENTIALS["IBM_CLIENT_SECRET"], clock=time.time
     )
     async with serve(smartsight.app) as smartsight_url, serve(ibm.app) as ibm_url:
         env = {
             **CREDENTIALS,
             "SMARTSIGHT_URL": smartsight_url,
+            "SMARTSIGHT_TOKEN_URL": smartsight_url + TOKEN_PATH,
             "IBM_URL": f"{ibm_url}/v1",
             "IBM_TOKEN_URL": f"{ibm_url}/oauth2/token",
         }

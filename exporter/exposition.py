@@ -5,7 +5,7 @@ are spelled alike in the text format 0.0.4 and in OpenMetrics 1.0.0: both bodies
 in HELP lines and the end.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from exporter.gzipped import Piece, deflate, join
-from exporter.model import Cell, Chunk, Column, Family, Labels, Snapshot, Table
+from exporter.model import Chunk, Column, Exemplar, Family, Labels, Line, Snapshot, Table
 
 
 class Format(Enum):
@@ -27,9 +27,11 @@ class Format(Enum):
 class _Rendered:
     """What is kept of a column between two polls: the lines with gaps for the numbers, the numbers, the outcome."""
 
+    lines: tuple[Line, ...]
     template: bytes
     holes: tuple[int, ...]
     numbers: bytes
+    exemplars: Mapping[int, Exemplar]
     chunk: Chunk
 
 
@@ -62,25 +64,43 @@ class Renderer:
     def _column(self, column: Column) -> _Rendered:
         numbers = msgspec.json.encode(column.values)
         kept = self._columns.get(column.family)
-        if kept and kept.numbers == numbers:
+        if kept and (kept.lines, kept.numbers, kept.exemplars) == (column.lines, numbers, column.exemplars):
             return kept
         self.rendered += 1
         holes = tuple(index for index, cell in enumerate(column.values) if cell is None) if b"null" in numbers else ()
-        template = kept.template if kept and kept.holes == holes else self._template(column.family.name, column.values)
+        same = kept and (kept.lines, kept.holes) == (column.lines, holes)
+        template = kept.template if kept and same else self._template(column, {})
         tokens = tuple(token for token in numbers[1:-1].split(b",") if token != b"null") if column.values else ()
-        return _Rendered(template, holes, numbers, Chunk(column.family, deflate(template % tokens), len(tokens)))
+        marked = deflate(self._template(column, column.exemplars) % tokens) if column.exemplars else None
+        chunk = Chunk(column.family, deflate(template % tokens), len(tokens), marked)
+        return _Rendered(column.lines, template, holes, numbers, column.exemplars, chunk)
 
-    def _template(self, name: str, values: Sequence[Cell]) -> bytes:
+    def _template(self, column: Column, exemplars: Mapping[int, Exemplar]) -> bytes:
         """Give a family's lines with ``%b`` for each number; a ``%`` in a label is doubled."""
-        start = name.encode()
-        texts = self._texts.values()
-        return b"".join(start + text for text, cell in zip(texts, values, strict=True) if cell is not None)
+        name = column.family.name
+        ends = [
+            (f"{name}{line.suffix}".encode(), f"{',' if line.label else ''}{line.label}}} %b".encode())
+            for line in column.lines
+        ]
+        values = iter(enumerate(column.values))
+        return b"".join(
+            start + text + end + (exemplar_text(exemplars[number]) if number in exemplars else b"") + b"\n"
+            for text in self._texts.values()
+            for (start, end), (number, cell) in zip(ends, values, strict=False)
+            if cell is not None
+        )
 
 
 def _row_text(prefix: str, names: Sequence[str], row: Sequence[str]) -> bytes:
+    """Give a row's labels, open at the end for one that only a line has."""
     own = label_text(tuple(zip(names, row, strict=True)))
-    text = "{" + ",".join(part for part in (prefix, own) if part) + "} "
-    return text.encode().replace(b"%", b"%%") + b"%b\n"
+    text = "{" + ",".join(part for part in (prefix, own) if part)
+    return text.encode().replace(b"%", b"%%")
+
+
+def exemplar_text(exemplar: Exemplar) -> bytes:
+    """Give what follows a value in OpenMetrics; a template's text."""
+    return f' # {{sessionid="{escape(exemplar.session)}"}} {exemplar.value}'.encode().replace(b"%", b"%%")
 
 
 def label_text(labels: Labels) -> str:
@@ -96,7 +116,7 @@ def escape(text: str) -> str:
 def header(family: Family, form: Format) -> bytes:
     """Give a family's HELP and TYPE lines; OpenMetrics escapes the double quote in HELP too."""
     text = escape(family.help) if form is Format.OPENMETRICS else family.help.replace("\\", r"\\").replace("\n", r"\n")
-    return f"# HELP {family.name} {text}\n# TYPE {family.name} gauge\n".encode()
+    return f"# HELP {family.name} {text}\n# TYPE {family.name} {family.kind}\n".encode()
 
 
 class Snapshots(Protocol):
@@ -136,7 +156,7 @@ class Exposition:
             # Two queries may give one family two help texts; the first is shown, for a family can have but one.
             yield self._header(chunks[0].family, form)
             for chunk in chunks:
-                yield chunk.lines
+                yield (chunk.with_exemplars if form is Format.OPENMETRICS else None) or chunk.lines
 
     def _header(self, family: Family, form: Format) -> Piece:
         key = family, form

@@ -9,8 +9,11 @@ from exporter.gzipped import Piece
 Cell = int | float | None
 """One value of a column; ``None`` where there is no sample."""
 
-Fold = Literal["first", "max"]
-"""What becomes of several rows with the same labels: the first one stands, or the largest value does."""
+Fold = Literal["max", "sum", "distinct", "newest", "distribution"]
+"""What the exporter makes of one field of many rows: a number, or a number for each bucket of a histogram."""
+
+ROW_ID, ROW_TIME = "\0id", "\0time"
+"""Keys of a row that no vendor's field is called: a text that tells it from others, and the time that it is of."""
 
 Labels = tuple[tuple[str, str], ...]
 """Label names and values, in the order in which they are exposed."""
@@ -29,10 +32,20 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric family as Prometheus sees it; every family of this exporter's data is a gauge."""
+    """A metric family as Prometheus sees it."""
 
     name: str
     help: str
+    kind: Literal["gauge", "histogram"] = "gauge"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One of a metric's lines for each row: the field of its value, what follows the family's name, a label behind."""
+
+    field: str
+    suffix: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,17 @@ class Metric:
     field: str
     family: Family
     scale: float = 1
+    bounds: tuple[float, ...] = ()
+    """Of a distribution: the upper bounds of its buckets, in base units, without the infinite one."""
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What it shows for each row: one line, or for a distribution its buckets, sum and count."""
+        if self.family.kind == "gauge":
+            return (Line(self.field),)
+        bounds = [*(str(float(bound)) for bound in self.bounds), "+Inf"]
+        buckets = tuple(Line(f"{self.field}\0{bound}", "_bucket", f'le="{bound}"') for bound in bounds)
+        return (*buckets, Line(f"{self.field}\0sum", "_sum"), Line(f"{self.field}\0count", "_count"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +95,7 @@ class Query:
     order: Literal["asc", "desc"]
     endpoint: str
     options: Labels
+    exemplars: bool
     interval: int
     window: int
     delay: int
@@ -106,16 +131,35 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the requests that answer a query; a vendor may need several (IBM: one a metric and content type).
+    """One of the requests that answer a query; a vendor may need several (IBM: one an endpoint and content type).
 
-    ``fields`` are the metrics that its rows carry, ``constants`` the dimensions that the request fixes.
+    ``fields`` are the metrics that its rows carry, ``constants`` the dimensions that the request fixes. Where the
+    exporter aggregates the rows, ``folds`` says how, field by field.
     """
 
     endpoint: str
     path: str
     fields: tuple[str, ...]
     constants: Labels = ()
-    fold: Fold = "first"
+    folds: tuple[tuple[str, Fold], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One page of one part, for one window; the first page has no cursor."""
+
+    part: Part
+    window: Window
+    cursor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A fact that a request needs, and that the vendor is asked for once: it becomes the parameter ``name``."""
+
+    name: str
+    endpoint: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +169,7 @@ class Request:
     endpoint: str
     path: str
     params: Labels
+    lookup: Lookup | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +187,24 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One row that stands for many: the session with the largest value of a bucket."""
+
+    session: str
+    value: int | float
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
-    """One family's values, one for each label row of its table."""
+    """One family's values: for each label row of its table, one for each of the metric's lines.
+
+    ``exemplars`` go with a value in OpenMetrics, by the value's number.
+    """
 
     family: Family
+    lines: tuple[Line, ...]
     values: Sequence[Cell]
+    exemplars: Mapping[int, Exemplar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +222,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One family of one query: its exposition lines, compressed, without HELP and TYPE."""
+    """One family of one query: its exposition lines, compressed, without HELP and TYPE.
+
+    ``with_exemplars`` are those of OpenMetrics, where they are others.
+    """
 
     family: Family
     lines: Piece
     series: int
+    with_exemplars: Piece | None = None
 
 
 @dataclass(frozen=True, slots=True)

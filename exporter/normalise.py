@@ -7,13 +7,13 @@ NaN and infinities follow ``on_missing``; anything else drops its sample and mak
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
 from exporter.catalog import sanitise
-from exporter.model import Cell, Column, Fold, Query, Row, Table
+from exporter.model import Cell, Column, Exemplar, Metric, Query, Row, Table
 
 NUMERIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 NOT_FINITE = re.compile(r"(?:[+-]?(?:nan|inf|infinity))?", re.IGNORECASE)
@@ -36,13 +36,15 @@ class Tabulator:
         """Whether a row was left out for ``max_series``: more pages would bring nothing."""
         self._dropped: Counter[str] = Counter()
         self._index: dict[Key, int] = {}
-        self._columns: dict[str, list[Cell]] = {metric.field: [] for metric in query.metrics}
+        self.exemplars: dict[tuple[Key, str], Exemplar] = {}
+        """Rows that stand for many, by labels and field."""
+        self._columns: dict[str, list[Cell]] = {line.field: [] for metric in query.metrics for line in metric.lines}
         # A field that is exported under two names makes two series.
-        self._series_of = Counter(metric.field for metric in query.metrics)
+        self._series_of = Counter(line.field for metric in query.metrics for line in metric.lines)
         self._seen: dict[tuple[str, ...], set[int]] = {}
         self._series = 0
 
-    def add(self, rows: Sequence[object], fields: tuple[str, ...], fold: Fold = "first") -> int:
+    def add(self, rows: Sequence[object], fields: tuple[str, ...]) -> int:
         """Take a page of rows that carry ``fields``; rows of different requests with the same labels become one.
 
         Gives how many of them had come before.
@@ -50,15 +52,23 @@ class Tabulator:
         duplicates = self._dropped["duplicate"]
         objects: list[Row] = [row for row in rows if isinstance(row, dict)]
         invalid: set[int] = set()
-        keys = self._keys(objects, invalid)
+        keys = keys_of(objects, self.query, invalid)
         missing = 0 if self.query.on_missing == "zero" else None
         values = [clean([row.get(field) for row in objects], missing, invalid) for field in fields]
         self._dropped["invalid"] += len(rows) - len(objects) + len(invalid)
+        self.put(keys, values, fields)
+        return self._dropped["duplicate"] - duplicates
+
+    def put(self, keys: Sequence[Key | None], values: Sequence[list[Cell]], fields: tuple[str, ...]) -> None:
+        """Take rows that are clean: their label values, ``None`` for one to leave out, and a column for each field."""
         if not self._place_all(keys, values, fields):
             for row, key in enumerate(keys):
                 if key is not None:
-                    self._place(key, [column[row] for column in values], fields, fold)
-        return self._dropped["duplicate"] - duplicates
+                    self._place(key, [column[row] for column in values], fields)
+
+    def count(self, reason: str, rows: int) -> None:
+        """Count rows that were left out, or lost a value, before they came here."""
+        self._dropped[reason] += rows
 
     def leave(self, rows: int) -> None:
         """Count rows that stay at the vendor because ``max_series`` is reached."""
@@ -75,7 +85,9 @@ class Tabulator:
         query = self.query
         rows: Sequence[Key] = list(self._index)
         columns: dict[str, Sequence[Cell]] = dict(self._columns)
-        order = columns.get(query.order_by)
+        # What the exporter aggregated may have no such column: the first number of a row then stands for it.
+        counts = (metric.field for metric in query.metrics if metric.family.kind == "gauge")
+        order = columns.get(query.order_by, columns.get(next(counts, "")))
         if query.top is not None and len(rows) > query.top and order is not None:
             best = first(order, query.top, descending=query.order == "desc")
             rows = [rows[index] for index in best]
@@ -84,25 +96,23 @@ class Tabulator:
             labels=query.labels,
             names=tuple(sanitise(dimension) for dimension in query.dimensions),
             rows=rows,
-            columns=tuple(
-                Column(metric.family, scaled(columns[metric.field], metric.scale)) for metric in query.metrics
-            ),
+            columns=tuple(self._column(metric, rows, columns) for metric in query.metrics),
             dropped=+self._dropped,
         )
 
-    def _keys(self, rows: Sequence[Row], invalid: set[int]) -> list[Key | None]:
-        """Give each row's label values; ``None``, and its number in ``invalid``, where a dimension is no text."""
-        if not self.query.dimensions:
-            return [()] * len(rows)
-        broken: set[int] = set()
-        columns = [
-            labels([row.get(name) for row in rows], self.query.empty_label, broken) for name in self.query.dimensions
-        ]
-        keys: list[Key | None] = list(zip(*columns, strict=True))
-        for row in broken:
-            keys[row] = None
-        invalid |= broken
-        return keys
+    def _column(self, metric: Metric, rows: Sequence[Key], columns: Mapping[str, Sequence[Cell]]) -> Column:
+        lines = metric.lines
+        if metric.family.kind == "gauge":
+            return Column(metric.family, lines, scaled(columns[metric.field], metric.scale))
+        # A distribution has its values row by row, and was scaled before it was counted.
+        cells = [columns[line.field] for line in lines]
+        exemplars = {
+            number * len(lines) + place: self.exemplars[row, line.field]
+            for number, row in enumerate(rows if self.exemplars else ())
+            for place, line in enumerate(lines)
+            if (row, line.field) in self.exemplars
+        }
+        return Column(metric.family, lines, [cell for row in zip(*cells, strict=True) for cell in row], exemplars)
 
     def _place_all(self, keys: Sequence[Key | None], values: Sequence[list[Cell]], fields: tuple[str, ...]) -> bool:
         """Take a page whole if it is as pages are: new rows only, no sample missing, all within ``max_series``."""
@@ -119,14 +129,11 @@ class Tabulator:
         self._series += samples
         return True
 
-    def _place(self, key: Key, cells: Sequence[Cell], fields: tuple[str, ...], fold: Fold) -> None:
+    def _place(self, key: Key, cells: Sequence[Cell], fields: tuple[str, ...]) -> None:
         row = self._index.get(key)
         seen = self._seen.setdefault(fields, set())
         if row in seen:
-            if fold == "max":
-                self._raise(row, cells, fields)
-            else:
-                self._dropped["duplicate"] += 1
+            self._dropped["duplicate"] += 1
             return
         samples = sum(self._series_of[field] for field, cell in zip(fields, cells, strict=True) if cell is not None)
         if self._series + samples > self.query.max_series:
@@ -141,25 +148,23 @@ class Tabulator:
         for field, cell in zip(fields, cells, strict=True):
             self._columns[field][row] = cell
 
-    def _raise(self, row: int, cells: Sequence[Cell], fields: tuple[str, ...]) -> None:
-        short = False
-        for field, cell in zip(fields, cells, strict=True):
-            now = self._columns[field][row]
-            more = self._series_of[field] if now is None else 0
-            if cell is None or (now is not None and cell <= now):
-                continue
-            if self._series + more > self.query.max_series:
-                short = True
-                continue
-            self._series += more
-            self._columns[field][row] = cell
-        if short:
-            self.leave(1)
+
+def keys_of(rows: Sequence[Row], query: Query, invalid: set[int]) -> list[Key | None]:
+    """Give each row's label values; ``None``, and its number in ``invalid``, where a dimension is no text."""
+    if not query.dimensions:
+        return [()] * len(rows)
+    broken: set[int] = set()
+    columns = [labels([row.get(name) for row in rows], query.empty_label, broken) for name in query.dimensions]
+    keys: list[Key | None] = list(zip(*columns, strict=True))
+    for row in broken:
+        keys[row] = None
+    invalid |= broken
+    return keys
 
 
 def clean(column: Sequence[object], missing: Cell, invalid: set[int]) -> list[Cell]:
     """Make numbers of a column's values, ``missing`` of those that are missing; rows of junk go into ``invalid``."""
-    if set(map(type, column)) <= {int, float} and all(map(_finite, column)):
+    if set(map(type, column)) <= {int, float} and all(map(finite, column)):
         return list(column)  # type: ignore[arg-type]  # nothing but int and float, as was just seen
     cells: list[Cell] = []
     for row, value in enumerate(column):
@@ -191,11 +196,12 @@ def number(value: object) -> Cell:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int | float):
-        return value if _finite(value) else None
+        return value if finite(value) else None
     raise JunkError
 
 
-def _finite(value: object) -> bool:
+def finite(value: object) -> bool:
+    """Whether a number can be exported: neither an infinity, nor an integer beyond all floats."""
     try:
         return math.isfinite(value)  # type: ignore[arg-type]  # callers pass int and float
     except OverflowError:
@@ -229,7 +235,7 @@ def label(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return str(value) if _finite(value) else ""
+        return str(value) if finite(value) else ""
     if value is None:
         return ""
     raise JunkError
@@ -252,10 +258,10 @@ def scaled(column: Sequence[Cell], scale: float) -> Sequence[Cell]:
     sign, digits, exponent = Decimal(repr(scale)).normalize().as_tuple()
     whole = all(isinstance(cell, int) for cell in column)
     if sign == 0 and digits == (1,) and isinstance(exponent, int) and not (whole and exponent > 0):
-        return [cell if cell is not None and _finite(cell) else None for cell in _shifted(column, exponent)]
+        return [cell if cell is not None and finite(cell) else None for cell in _shifted(column, exponent)]
     factor = int(scale) if float(scale).is_integer() else scale
     products = (None if cell is None else cell * factor for cell in column)
-    return [product if product is not None and _finite(product) else None for product in products]
+    return [product if product is not None and finite(product) else None for product in products]
 
 
 def _shifted(column: Sequence[Cell], exponent: int) -> Sequence[Cell]:

@@ -6,12 +6,14 @@ stays until it is too old.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
+from exporter.aggregate import Aggregate
 from exporter.exposition import Renderer
-from exporter.model import Bounds, Chunk, Outcome, Page, Part, Query, Request, Snapshot, Table, Window
+from exporter.model import Bounds, Chunk, Outcome, Page, Part, Query, Request, Snapshot, Table, Turn, Window
 from exporter.normalise import Tabulator
 from exporter.plan import Job
 from exporter.providers.decode import decode
@@ -88,31 +90,46 @@ class Poller:
     async def _gather(self, job: Job, period: Window) -> Table:
         tabulator = Tabulator(job.query)
         for part in job.parts:
-            await self._pages(job, part, period, tabulator)
+            if part.folds:
+                await self._aggregated(job, part, period, tabulator)
+            else:
+                await self._pages(job, part, period, tabulator)
         return tabulator.table()
+
+    async def _aggregated(self, job: Job, part: Part, period: Window, tabulator: Tabulator) -> None:
+        """Take all pages of one request whose rows are made into fewer."""
+        aggregate, turn = Aggregate(job.query, part), Turn(part, period)
+        while True:
+            page = await self._page(job, turn)
+            doubles = await asyncio.to_thread(aggregate.add, page.rows)
+            if aggregate.rows > job.query.max_rows:
+                raise BadResponse(f"{part.endpoint}: more than `max_rows` ({job.query.max_rows}) rows to aggregate")
+            if page.next is None:
+                break
+            _must_go_on(part, page, doubles)
+            turn = replace(turn, cursor=page.next)
+        await asyncio.to_thread(aggregate.finish, tabulator)
 
     async def _pages(self, job: Job, part: Part, period: Window, tabulator: Tabulator) -> None:
         """Take all pages of one request, until the last one or until ``max_series`` is reached."""
-        query, source = job.query, self._sources[job.query.source]
-        cursor, rows = None, 0
+        turn = Turn(part, period)
         while True:
-            request = job.provider.request(query, part, period, cursor)
-            body = await source.get(request, query.bounds)
-            # Decoding thousands of rows takes longer than a scrape may wait.
-            page, doubles = await asyncio.to_thread(_take, job, part, cursor, body, tabulator)
-            rows += len(page.rows)
-            if part.fold != "first" and rows > query.max_rows:
-                raise BadResponse(f"{part.endpoint}: more than `max_rows` ({query.max_rows}) rows to aggregate")
+            page = await self._page(job, turn)
+            doubles = await asyncio.to_thread(tabulator.add, page.rows, part.fields)
             if page.next is None:
                 return
-            if doubles == len(page.rows):
-                raise BadResponse(f"{part.endpoint}: a page repeats the rows before it, so there would be no end")
-            # Rows that are aggregated here need no room of their own: the last page may still change a value.
+            _must_go_on(part, page, doubles)
             # Where nobody says how many rows are left, the next page has to show that there are any.
-            if part.fold == "first" and (tabulator.full or (page.missing and not tabulator.room)):
+            if tabulator.full or (page.missing and not tabulator.room):
                 tabulator.leave(page.missing)
                 return
-            cursor = page.next
+            turn = replace(turn, cursor=page.next)
+
+    async def _page(self, job: Job, turn: Turn) -> Page:
+        query = job.query
+        body = await self._sources[query.source].get(job.provider.request(query, turn), query.bounds)
+        # Decoding thousands of rows takes longer than a scrape may wait.
+        return await asyncio.to_thread(lambda: job.provider.parse(query, turn, decode(body)))
 
     async def _rendered(self, query: Query, table: Table) -> tuple[Chunk, ...]:
         renderer = self._renderers.setdefault(query.key, Renderer())
@@ -125,9 +142,10 @@ class Poller:
         _log_change(before, outcome)
 
 
-def _take(job: Job, part: Part, cursor: int | None, body: bytes, tabulator: Tabulator) -> tuple[Page, int]:
-    page = job.provider.parse(job.query, part, decode(body), cursor)
-    return page, tabulator.add(page.rows, part.fields, part.fold)
+def _must_go_on(part: Part, page: Page, doubles: int) -> None:
+    """Refuse a page that holds nothing new although more are promised: there would be no end."""
+    if doubles == len(page.rows):
+        raise BadResponse(f"{part.endpoint}: a page repeats the rows before it, so there would be no end")
 
 
 def _log_change(before: Outcome | None, outcome: Outcome) -> None:

@@ -44,6 +44,7 @@ def make_query():
             "order": "desc",
             "endpoint": "metricquery",
             "options": (),
+            "exemplars": False,
             "interval": 60,
             "window": 300,
             "delay": 120,

@@ -7,9 +7,11 @@ import re
 
 import pytest
 
+from exporter.aggregate import Aggregate
 from exporter.config import load
 from exporter.exposition import Renderer
 from exporter.gzipped import inflate
+from exporter.model import Turn, Window
 from exporter.normalise import Tabulator
 from exporter.plan import plan
 from exporter.providers.ibm_video import IbmVideo
@@ -72,6 +74,16 @@ IBM = """
 /authenticated-viewers/country          {"dimension_type": "country", "point": ["HU"], "value": 17}             ibm_video_authenticated_viewers{…,country="HU"} 17
 /peak-viewer-numbers                    {"content_type": "live", "content_id": 238589, "time": "1997-07-16T00:00:00+01:00", "value": 11}    ibm_video_peak_viewers{…,content_id="238589"} 11
 /peak-viewer-numbers/recorded           {"content_type": "recorded", "content_id": "112342345", "time": "1997-07-16T00:00:00+01:00", "value": 0}    ibm_video_peak_viewers{…,content_type="recorded",content_id="112342345"} 0
+/viewer-seconds                         {"content_type": "live", "content_id": 238589, "time": "2026-04-09T15:50:00+00:00", "value": 61}    ibm_video_viewer_seconds{…,content_id="238589"} 61
+/views                                  {"view_id": "4bfc69b5", "view_session_id": "7f66d911:8b7aa82c", "content_type": "live", "content_id": "112342345", "country": "HU", "started_at": "2026-04-09T17:51:00+02:00", "finished_at": "2026-04-09T15:52:12+00:00", "is_mobile_view": true, "device_info": {"os": {"family": "iOS"}}}    ibm_video_view_segments{…} 1
+/views/live                             {"view_id": "4bfc69b5", "view_session_id": "7f66d911:8b7aa82c", "content_type": "live", "content_id": "112342345", "country": "HU", "started_at": "2026-04-09T17:51:00+02:00", "finished_at": "2026-04-09T15:52:12+00:00", "is_mobile_view": true, "device_info": {"os": {"family": "iOS"}}}    ibm_video_view_segments{…,content_type="live",content_id="112342345"} 1
+/views                                  {"view_id": "4bfc69b5", "view_session_id": "7f66d911:8b7aa82c", "content_type": "live", "content_id": "112342345", "country": "HU", "started_at": "2026-04-09T17:51:00+02:00", "finished_at": "2026-04-09T15:52:12+00:00", "is_mobile_view": true, "device_info": {"os": {"family": "iOS"}}}    ibm_video_active_view_segments{…} 0
+/views                                  {"view_id": "4bfc69b5", "view_session_id": "7f66d911:8b7aa82c", "content_type": "live", "content_id": "112342345", "country": "HU", "started_at": "2026-04-09T17:51:00+02:00", "finished_at": null, "is_mobile_view": true, "device_info": {"os": {"family": "iOS"}}}    ibm_video_active_view_segments{…,os="iOS"} 1
+/views                                  {"view_id": "4bfc69b5", "view_session_id": "7f66d911:8b7aa82c", "content_type": "live", "content_id": "112342345", "country": "HU", "started_at": "2026-04-09T17:51:00+02:00", "finished_at": "2026-04-09T15:52:12+00:00", "is_mobile_view": true, "device_info": {"os": {"family": "iOS"}}}    ibm_video_view_sessions{…,is_mobile_view="true"} 1
+/views                                  {"view_id": "4bfc69b5", "view_session_id": "7f66d911:8b7aa82c", "content_type": "live", "content_id": "112342345", "country": "HU", "started_at": "2026-04-09T17:51:00+02:00", "finished_at": "2026-04-09T15:52:12+00:00", "is_mobile_view": true, "device_info": {"os": {"family": "iOS"}}}    ibm_video_watched_seconds{…,country="HU",os="iOS"} 72.0
+/views                                  {"view_id": "4bfc69b5", "view_session_id": "7f66d911:8b7aa82c", "content_type": "live", "content_id": "112342345", "country": "HU", "started_at": "2026-04-09T17:51:00+02:00", "finished_at": null, "is_mobile_view": true, "device_info": {"os": {"family": "iOS"}}}    ibm_video_watched_seconds{…} 240.0
+/viewers                                {"last_activity": "2026-04-09T15:52:12+00:00", "segments": [], "videos_watched": 10, "viewer_identifier": "some.viewer@example.com"}    ibm_video_viewers{…} 1
+/viewers/recorded                       {"videos_watched": 10, "viewer_identifier": "some.viewer@example.com"}    ibm_video_videos_watched{…,content_type="recorded"} 10
 """
 
 CONTRACT = frozenset(
@@ -82,7 +94,20 @@ CONTRACT = frozenset(
     totalstartupfailure errors fatalerrors cdn_change_rate cbrsize adfillrate adimpression totaladimpression
     """.split()  # noqa: SIM905 - as the contract lists them
 )
+IBM_CONTRACT = frozenset(
+    """
+    total_views unique_devices authenticated_viewers peak_viewers viewer_seconds view_segments active_view_segments
+    view_sessions watched_seconds viewers videos_watched
+    """.split()  # noqa: SIM905 - as the contract lists them
+)
 UNITS = ("seconds", "ratio", "bytes")
+TYPES = {
+    "peak-viewer-numbers": "PeakSeries",
+    "viewer-seconds": "ViewerSecondSeries",
+    "views": "View",
+    "viewers": "Viewer",
+}
+WINDOW = Window(1775749800, 1775750100)  # 2026-04-09 15:50 to 15:55 UTC
 
 
 def table(text):
@@ -98,9 +123,14 @@ def exposed(source, query, path, answer):
         )
     )
     [part] = [part for part in job.parts if part.path == path]
-    page = job.provider.parse(job.query, part, answer, None)
+    page = job.provider.parse(job.query, Turn(part, WINDOW), answer)
     tabulator = Tabulator(job.query)
-    tabulator.add(page.rows, part.fields, part.fold)
+    if part.folds:
+        aggregate = Aggregate(job.query, part)
+        aggregate.add(page.rows)
+        aggregate.finish(tabulator)
+    else:
+        tabulator.add(page.rows, part.fields)
     chunks = Renderer().render(tabulator.table())
     return "".join(inflate(chunk.lines).decode() for chunk in chunks).splitlines()
 
@@ -111,18 +141,17 @@ def smartsight(row):
     return exposed(source, {"metrics": list(row)}, "/mm-apis/metricquery/7", answer)
 
 
-def ibm(path, attributes):
+def ibm(path, attributes, line):
+    """Ask for the metric of a line by the line's labels."""
     source = {"type": "ibm_video", "auth": {"client_id": "id", "client_secret": "secret"}}
-    metric, *steps = path.replace("-", "_")[1:].split("/")
-    peak = metric == "peak_viewer_numbers"
-    typed = [step for step in steps if step in ("live", "recorded")]
-    by = ["content_id"] if peak else [step for step in steps if step not in ("summary", *typed)]
+    family, _, labels = line.partition("{")
+    typed = [step for step in path.split("/") if step in ("live", "recorded")]
     query = {
-        "metrics": ["peak_viewers" if peak else metric],
-        "dimensions": ["content_type"] * bool(typed) + by,
+        "metrics": [family.removeprefix("ibm_video_")],
+        "dimensions": re.findall(r"(\w+)=", labels),
         "filters": {"content_type": typed} if typed else {},
     }
-    answer = {"data": [{"type": "PeakSeries" if peak else "Series", "attributes": attributes}], "pagination": {}}
+    answer = {"data": [{"type": TYPES.get(path.split("/")[1], "Series"), "attributes": attributes}], "pagination": {}}
     return exposed(source, query, path, answer)
 
 
@@ -133,14 +162,15 @@ def test_a_smartsight_row_becomes_this_line(row, line):
 
 @pytest.mark.parametrize(("path", "attributes", "line"), table(IBM))
 def test_an_ibm_row_becomes_this_line(path, attributes, line):
-    assert ibm(path, json.loads(attributes)) == [line.replace("…", 'source="s",query="q"')]
+    assert ibm(path, json.loads(attributes), line) == [line.replace("…", 'source="s",query="q"')]
 
 
 def test_the_table_above_shows_the_contract_s_and_the_catalogue_s_every_field():
     shown = {field for row, _ in table(SMARTSIGHT) for field in json.loads(row)}
     assert shown >= CONTRACT
     assert {field for field, known in SmartSight.catalog.known.items() if not known.statistic} == CONTRACT
-    assert set(IbmVideo.catalog.known) == {"total_views", "unique_devices", "authenticated_viewers", "peak_viewers"}
+    assert set(IbmVideo.catalog.known) == IBM_CONTRACT
+    assert {line.partition("{")[0] for _, _, line in table(IBM)} == {f"ibm_video_{field}" for field in IBM_CONTRACT}
 
 
 @pytest.mark.parametrize("statistic", ["avg", "median", "p95", "p99"])

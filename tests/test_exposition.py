@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.exposition import Exposition, Format, Renderer
 from exporter.gzipped import Piece, file, inflate
-from exporter.model import Column, Family, Metric, Snapshot, Table, Window
+from exporter.model import Column, Exemplar, Family, Line, Metric, Snapshot, Table, Window
 from exporter.normalise import Tabulator
 from exporter.store import Store
 
@@ -226,7 +226,8 @@ def test_the_parser_of_prometheus_finds_all_series_with_nasty_labels(nasty, tmp_
 
 def table(rows, *columns, labels=(("source", "mm"), ("query", "q")), names=("cdn",), family="smartsight_plays"):
     families = (Family(family if index == 0 else f"{family}_{index}", "Help.") for index in range(len(columns)))
-    return Table(labels, names, rows, tuple(map(Column, families, columns)), {})
+    gauges = (Column(each, (Line("plays"),), values) for each, values in zip(families, columns, strict=True))
+    return Table(labels, names, rows, tuple(gauges), {})
 
 
 def lines(chunk):
@@ -242,6 +243,53 @@ def test_labels_stand_in_the_order_source_query_own_labels_dimensions():
 def test_a_query_without_dimensions_is_one_series():
     (chunk,) = Renderer().render(table([()], [1.5], names=()))
     assert lines(chunk) == 'smartsight_plays{source="mm",query="q"} 1.5\n'
+
+
+def distribution(rows, values, bounds=(0.5, 2), exemplars=None):
+    metric = Metric("latency", Family("smartsight_session_startup_time_seconds", "Help.", "histogram"), 1, bounds)
+    column = Column(metric.family, metric.lines, values, exemplars or {})
+    return Table((("source", "mm"), ("query", "q")), ("cdn",), rows, (column,), {})
+
+
+def test_a_distribution_has_its_buckets_sum_and_count_row_by_row():
+    (chunk,) = Renderer().render(distribution([("a",), ("b%",)], [1, 2, 3, 7.5, 3, 0, 0, 1, 9, 1]))
+    assert chunk.series == 10
+    assert chunk.with_exemplars is None
+    name = "smartsight_session_startup_time_seconds"
+    assert lines(chunk).splitlines() == [
+        f'{name}_{suffix}{{source="mm",query="q",cdn="{cdn}"{le}}} {value}'
+        for cdn, values in (("a", (1, 2, 3, 7.5, 3)), ("b%", (0, 0, 1, 9, 1)))
+        for (suffix, le), value in zip(
+            [
+                *(("bucket", f',le="{bound}"') for bound in ("0.5", "2.0", "+Inf")),
+                ("sum", ""),
+                ("count", ""),
+            ],
+            values,
+            strict=True,
+        )
+    ]
+
+
+def test_an_exemplar_stands_behind_its_bucket_and_in_openmetrics_alone():
+    values, exemplars = [1, 2, 3, 7.5, 3], {1: Exemplar('say "100 %"', 1.5), 2: Exemplar("slow", 30)}
+    (chunk,) = Renderer().render(distribution([("a",)], values, exemplars=exemplars))
+    (plain,) = Renderer().render(distribution([("a",)], values))
+    assert lines(chunk) == lines(plain)
+    marked = inflate(chunk.with_exemplars).decode().splitlines()
+    ends = ["", r' # {sessionid="say \"100 %\""} 1.5', ' # {sessionid="slow"} 30', "", ""]
+    assert marked == [line + end for line, end in zip(lines(plain).splitlines(), ends, strict=True)]
+
+
+@pytest.mark.parametrize("form", Format)
+def test_the_type_of_a_distribution_is_histogram(make_query, form):
+    store = Store([], lambda: 0.0)
+    store.swap(snapshot(make_query(), distribution([("a",)], [1, 2, 3, 7.5, 3], exemplars={2: Exemplar("slow", 30)})))
+    body = inflate(Exposition(store).body(form)).decode() + end(form)
+    [family] = PARSE[form](body)
+    assert (family.type, len(family.samples)) == ("histogram", 5)
+    shown = [sample.exemplar for sample in family.samples if sample.exemplar]
+    assert [exemplar.labels for exemplar in shown] == [{"sessionid": "slow"}] * (form is Format.OPENMETRICS)
 
 
 def test_a_family_without_samples_is_not_there(make_query):
@@ -303,6 +351,19 @@ def test_a_change_however_small_is_rendered(before, after):
     (chunk,) = renderer.render(table(ROWS, after))
     (fresh,) = Renderer().render(table(ROWS, after))
     assert chunk == fresh
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"exemplars": {1: Exemplar("other", 1.5)}}, {"exemplars": {2: Exemplar("one", 1.5)}}, {}, {"bounds": (0.5, 5)}],
+    ids=["exemplar", "its bucket", "no exemplar", "buckets"],
+)
+def test_a_change_of_a_distribution_is_rendered_even_if_the_numbers_are_the_same(change):
+    values, before = [1, 2, 3, 7.5, 3], {"exemplars": {1: Exemplar("one", 1.5)}} if "bounds" not in change else {}
+    renderer = Renderer()
+    renderer.render(distribution([("a",)], values, **before))
+    after = distribution([("a",)], values, **change)
+    assert renderer.render(after) == Renderer().render(after)
 
 
 tables = st.lists(texts.map(shown), unique=True, max_size=4).flatmap(

@@ -289,41 +289,6 @@ def test_requests_that_carry_the_same_field_for_other_labels_are_merged(make_que
     assert tabulator.table().dropped == {}
 
 
-@pytest.mark.parametrize("order", [(1, 3, 2), (3, 1, 2), (None, 2, 3), (3, None, "x"), ("3", 1.5, math.nan)], ids=repr)
-def test_fold_max_keeps_the_largest_and_drops_no_row_as_duplicate(make_query, order):
-    tabulator = Tabulator(make_query(("peak",), ("content_id",)))
-    for peak in order:
-        tabulator.add([{"content_id": "7", "peak": peak}], ("peak",), "max")
-    table = tabulator.table()
-    assert values(table) == {("7",): 3}
-    assert table.dropped.get("duplicate", 0) == 0
-
-
-def test_fold_max_within_one_page(make_query):
-    tabulator = Tabulator(make_query(("peak",), ("content_id",)))
-    tabulator.add(
-        [{"content_id": key, "peak": peak} for key, peak in zip("aabba", (1, 5, -2, -1, 3), strict=True)],
-        ("peak",),
-        "max",
-    )
-    assert values(tabulator.table()) == {("a",): 5, ("b",): -1}
-
-
-def test_fold_max_goes_on_for_known_rows_once_max_series_is_reached(make_query):
-    tabulator = Tabulator(make_query(("peak",), ("content_id",), max_series=1))
-    rows = [{"content_id": "a", "peak": 1}, {"content_id": "b", "peak": 2}, {"content_id": "a", "peak": 3}]
-    tabulator.add(rows, ("peak",), "max")
-    assert values(tabulator.table()) == {("a",): 3}
-    assert tabulator.table().dropped == {"limit": 1}
-
-
-def test_fold_max_never_passes_max_series(make_query):
-    tabulator = Tabulator(make_query(("peak",), ("content_id",), max_series=1))
-    rows = [{"content_id": "a", "peak": None}, {"content_id": "b", "peak": 1}, {"content_id": "a", "peak": 5}]
-    tabulator.add(rows, ("peak",), "max")
-    assert sum(cell is not None for cell in tabulator.table().columns[0].values) <= 1
-
-
 # --- top and order_by -----------------------------------------------------------------------------------------------
 
 
@@ -453,11 +418,11 @@ class Naive:
         self.seen = set()
         self.dropped = {}
 
-    def add(self, rows, fields, fold):
+    def add(self, rows, fields):
         for row in rows:
-            self.add_row(row, fields, fold)
+            self.add_row(row, fields)
 
-    def add_row(self, row, fields, fold):
+    def add_row(self, row, fields):
         if not isinstance(row, dict):
             return self.drop("invalid")
         key = tuple(text_of(row.get(name), self.query.empty_label) for name in self.query.dimensions)
@@ -473,11 +438,7 @@ class Naive:
             if number is not JUNK and (number is not MISSING or zero)
         }
         if (key, fields) in self.seen:
-            if fold == "first":
-                return self.drop("duplicate")
-            for field, number in found.items():
-                self.samples[key][field] = max(number, self.samples[key].get(field, number))
-            return None
+            return self.drop("duplicate")
         if sum(map(len, self.samples.values())) + len(found) > self.query.max_series:
             return self.drop("limit")
         self.seen.add((key, fields))
@@ -508,23 +469,20 @@ def rows_of(fields):
     return st.lists(regular, max_size=12) | st.lists(regular | wild | sendable, max_size=12)
 
 
-def parts_of(folds):
-    """Requests as vendors need them: all carry the same fields, or each field is carried by one kind of request."""
-    kinds = st.sampled_from([[FIELDS], [("plays",), ("errors", "views")]])
-    alike = kinds.flatmap(
-        lambda kind: st.lists(
-            st.sampled_from(kind).flatmap(lambda fields: st.tuples(rows_of(fields), st.just(fields))),
-            min_size=1,
-            max_size=4,
-        )
+# Requests as vendors need them: all carry the same fields, or each field is carried by one kind of request.
+parts = st.sampled_from([[FIELDS], [("plays",), ("errors", "views")]]).flatmap(
+    lambda kind: st.lists(
+        st.sampled_from(kind).flatmap(lambda fields: st.tuples(rows_of(fields), st.just(fields))),
+        min_size=1,
+        max_size=4,
     )
-    return st.tuples(alike, st.sampled_from(folds))
+)
 
 
-def gathered(tabulator, parts, fold, size):
-    for rows, fields in parts:
+def gathered(tabulator, asked, size):
+    for rows, fields in asked:
         for start in range(0, len(rows), size):
-            tabulator.add(rows[start : start + size], fields, fold)
+            tabulator.add(rows[start : start + size], fields)
     return tabulator.table()
 
 
@@ -555,29 +513,21 @@ options = st.fixed_dictionaries(
 )
 
 
-def check_against_reference(query, parts, fold, size):
+@given(parts, st.integers(1, 13), options)
+def test_rows_paged_in_any_way_are_what_the_reference_says(make_query, asked, size, given_options):
+    query = make_query(FIELDS, **given_options)
     naive = Naive(query)
-    for rows, fields in parts:
-        naive.add(rows, fields, fold)
-    table = gathered(Tabulator(query), parts, fold, size)
+    for rows, fields in asked:
+        naive.add(rows, fields)
+    table = gathered(Tabulator(query), asked, size)
     assert as_samples(table) == expected_samples(naive)
     assert dict(table.dropped) == naive.dropped
     assert len(set(table.rows)) == len(table.rows)
 
 
-@given(parts_of(["first"]), st.integers(1, 13), options)
-def test_rows_paged_in_any_way_are_what_the_reference_says(make_query, asked, size, given_options):
-    check_against_reference(make_query(FIELDS, **given_options), *asked, size)
-
-
-@given(parts_of(["max"]), st.integers(1, 13), options)
-def test_folded_rows_paged_in_any_way_are_what_the_reference_says(make_query, asked, size, given_options):
-    check_against_reference(make_query(FIELDS, **{**given_options, "max_series": 1000}), *asked, size)
-
-
-@given(parts_of(["first"]), st.integers(1, 13), options)
+@given(parts, st.integers(1, 13), options)
 def test_a_page_taken_whole_is_the_same_as_its_rows_one_by_one(make_query, asked, size, given_options):
     query = make_query(FIELDS, **given_options)
-    table = gathered(Tabulator(query), *asked, size)
-    assert table == gathered(OneByOne(query), *asked, len(FIELDS) + 9)
+    table = gathered(Tabulator(query), asked, size)
+    assert table == gathered(OneByOne(query), asked, len(FIELDS) + 9)
     assert sum(cell is not None for column in table.columns for cell in column.values) <= query.max_series

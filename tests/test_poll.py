@@ -277,6 +277,35 @@ async def test_an_ibm_that_sends_the_same_page_again_and_again_is_not_asked_for_
     assert "asked for ever" not in outcome.error
 
 
+VIEWER = {"viewer_identifier": "a@example.com", "videos_watched": 1}
+PEAK = {"content_type": "live", "content_id": 7, "time": "2026-04-09T15:50:00+00:00", "value": 1}
+
+
+@pytest.mark.parametrize(("metric", "row"), [("viewers", VIEWER), ("peak_viewers", PEAK)])
+async def test_the_same_page_again_and_again_of_what_is_aggregated_is_not_asked_for_for_ever(metric, row):
+    def answer(_):
+        if len(house.sources["ibm"].asked) > 50:
+            raise NetworkError("asked for ever")
+        return {"data": [{"attributes": row}], "pagination": {"next": {"href": "/viewers?_page=2&_limit=10"}}}
+
+    house = ibm(answer, metrics=[metric], dimensions=["content_id"] if metric == "peak_viewers" else [])
+    outcome = await house.poll()
+    assert "asked for ever" not in outcome.error
+
+
+@pytest.mark.parametrize("pages", [2, 3, 4])
+async def test_a_row_that_slips_from_page_to_page_is_counted_once(pages):
+    def answer(params):
+        page = int(params["_page"])
+        data = [{"attributes": {"viewer_identifier": name, "videos_watched": 1}} for name in (f"v{page}", "slips")]
+        return {"data": data, "pagination": {"next": {"href": "?_page=2"}} if page < pages else {}}
+
+    house = ibm(answer, metrics=["viewers"])
+    outcome = await house.poll()
+    assert house.lines()[0].endswith(f" {pages + 1}")
+    assert outcome.dropped == {"duplicate": pages - 1}
+
+
 async def test_rows_that_come_twice_are_kept_once_and_counted():
     def answer(params):  # a row slipped from the first page to the second between two requests
         first = int(params["offset"])
@@ -317,7 +346,7 @@ async def test_a_poll_of_which_a_later_part_fails_publishes_nothing():
 async def test_more_rows_to_aggregate_than_max_rows_fail_the_poll(max_rows, succeeds):
     def answer(params):
         page = int(params["_page"])
-        data = [{"attributes": {"content_id": number, "value": page}} for number in range(2)]
+        data = [{"attributes": {"content_id": number, "time": f"{page}", "value": page}} for number in range(2)]
         return {"data": data, "pagination": {"next": {"href": "?_page=2"}} if page < 3 else {}}
 
     house = ibm(answer, metrics=["peak_viewers"], dimensions=["content_id"], max_rows=max_rows)
@@ -332,7 +361,7 @@ async def test_more_rows_to_aggregate_than_max_rows_fail_the_poll(max_rows, succ
 async def test_max_series_does_not_end_the_paging_of_what_is_aggregated():
     def answer(params):
         page = int(params["_page"])
-        data = [{"attributes": {"content_id": number, "value": page}} for number in range(2)]
+        data = [{"attributes": {"content_id": number, "time": f"{page}", "value": page}} for number in range(2)]
         return {"data": data, "pagination": {"next": {"href": "?_page=2"}} if page < 3 else {}}
 
     house = ibm(answer, metrics=["peak_viewers"], dimensions=["content_id"], max_series=2)

@@ -29,9 +29,26 @@ class Known:
     scale: float = 1
     statistic: bool = False
     ad: bool = False
+    session: bool = False
     endpoint: str = ""
-    fold: Fold = "first"
+    fold: Fold | None = None
     dimensions: tuple[str, ...] = ()
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint: its name in a query, its path, the logins that reach it, and what replaces a deprecated one.
+
+    ``gives`` says which metrics it has: ``all``, those of a ``session``, or ``none`` that the catalogue knows.
+    """
+
+    name: str
+    path: str
+    logins: tuple[str, ...]
+    help: str
+    instead: str = ""
+    gives: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +61,9 @@ class Catalog:
     statistics: tuple[str, ...]
     dimensions: tuple[str, ...]
     personal: frozenset[str]
+    endpoints: Mapping[str, Endpoint]
+    buckets: Mapping[str, tuple[float, ...]]
+    counted: Mapping[str, Known]
 
     def metric(
         self, field: str, *, name: str | None = None, text: str | None = None, scale: float | None = None
@@ -57,6 +77,37 @@ class Catalog:
             meaning = f"{self.vendor} field {sanitise(field)}, as the vendor sends it. Over the query's window."
             factor = 1
         return Metric(field, Family(name or family, text or meaning), factor if scale is None else scale)
+
+    def distribution(
+        self,
+        field: str,
+        *,
+        name: str | None = None,
+        text: str | None = None,
+        scale: float | None = None,
+        bounds: tuple[float, ...] = (),
+    ) -> Metric:
+        """Give the metric for a field of sessions, as a distribution; ``bounds`` override the catalogue's buckets."""
+        plain, known = self.metric(field, scale=scale), self.known.get(field)
+        short = plain.family.name.removeprefix(self.prefix)
+        unit = known.unit if known else ""
+        kinds = (field, short.removesuffix(f"_{unit}") if unit else short, unit, "")
+        chosen = bounds or next(self.buckets[kind] for kind in kinds if kind in self.buckets)
+        meaning = known.help if known else f"{self.vendor} field {sanitise(field)}, as the vendor sends it"
+        help_ = text or f"{meaning}. By session, of those in the query's window; no counter."
+        return Metric(field, Family(name or f"{self.prefix}session_{short}", help_, "histogram"), plain.scale, chosen)
+
+    def count(self, name: str) -> Metric:
+        """Give the metric for what the exporter counts itself."""
+        known = self.counted[name]
+        return Metric(name, Family(known.family, describe(known)), known.scale)
+
+    def reach(self, known: Known) -> tuple[Endpoint, ...]:
+        """Give the endpoints that have a metric."""
+        if known.endpoint:
+            return (self.endpoints[known.endpoint],)
+        gives = ("all", "session") if known.session else ("all",)
+        return tuple(endpoint for endpoint in self.endpoints.values() if endpoint.gives in gives)
 
     def is_statistic(self, field: str) -> bool:
         """Whether a field is a statistic over sessions, as ``p95_latency`` is; an unknown one is judged by its name."""
@@ -96,6 +147,9 @@ def load(vendor_type: str) -> Catalog:
         statistics=tuple(statistics),
         dimensions=tuple(data["dimensions"]),
         personal=frozenset(data["personal"]),
+        endpoints={name: _endpoint(name, facts) for name, facts in data["endpoints"].items()},
+        buckets={key: tuple(bounds) for key, bounds in data.get("buckets", {}).items()},
+        counted={name: entry(data["prefix"], name, facts) for name, facts in data.get("counted", {}).items()},
     )
 
 
@@ -112,7 +166,13 @@ def entry(prefix: str, field: str, facts: Mapping[str, Any], statistic: str = ""
         scale=facts.get("scale", 1),
         statistic=bool(statistic),
         ad=facts.get("ad", False),
+        session=facts.get("session", False) and not statistic,
         endpoint=facts.get("endpoint", ""),
-        fold=facts.get("fold", "first"),
+        fold=facts.get("fold"),
+        unit=facts.get("unit", ""),
         dimensions=tuple(facts.get("dimensions", ())),
     )
+
+
+def _endpoint(name: str, facts: Mapping[str, Any]) -> Endpoint:
+    return Endpoint(name, **{**facts, "logins": tuple(facts["logins"])})

@@ -7,10 +7,10 @@ from typing import Any
 
 from exporter.config import document
 from exporter.config.expand import expand
-from exporter.config.query import build, label_fault, query_faults, source_name_fault
+from exporter.config.query import build, kind_faults, label_fault, query_faults, source_name_fault
 from exporter.config.schema import Defaults, QueryShape
 from exporter.config.shape import check
-from exporter.model import Query
+from exporter.model import Family, Query
 from exporter.providers import PROVIDERS
 from exporter.providers.base import Fault, Provider, SourceSettings, near
 
@@ -43,6 +43,7 @@ class _Declared:
 
     provider: type[Provider] | None
     labels: Mapping[str, str]
+    settings: SourceSettings | None = None
     source: Source | None = None
 
 
@@ -138,7 +139,8 @@ def _source(name: str, data: object, report: Callable[[Fault], None]) -> _Declar
     for fault in found:
         report(Fault((*path, *fault.path), fault.message))
     source = Source(name, settings.type, settings, provider(settings)) if not wrong and not found else None
-    return _Declared(provider, labels, source)
+    login_wrong = {"auth", ""} & wrong or any(fault.path[:1] == ("auth",) for fault in found)
+    return _Declared(provider, labels, None if login_wrong else settings, source)
 
 
 def _label_faults(labels: Mapping[str, str]) -> Iterator[Fault]:
@@ -154,6 +156,7 @@ def _queries(
     report: Callable[[Fault], None],
 ) -> Iterator[Query]:
     names: set[str] = set()
+    taken: dict[str, Family] = {}
     for index, data in enumerate(section):
         path = ("queries", index)
         shape, wrong = check(QueryShape, data, path, report)
@@ -161,7 +164,9 @@ def _queries(
             report(Fault((*path, "name"), f"the name `{shape.name}` stands twice"))
         names.add(shape.name)
         for declared in _asked(shape, path, sources, report):
-            found = list(query_faults(shape, declared.provider, declared.labels))
+            found = list(query_faults(shape, wrong, declared.provider, declared.settings, declared.labels))
+            if declared.provider:
+                found += kind_faults(shape, declared.provider, taken)
             for fault in found:
                 report(Fault((*path, *fault.path), fault.message))
             if not wrong and declared.provider and declared.source and not found:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 from exporter.catalog import sanitise
 from exporter.config.schema import Defaults, QueryShape
-from exporter.model import Metric, Query
+from exporter.model import Family, Query
 from exporter.providers import PROVIDERS
-from exporter.providers.base import Asked, Fault, Provider, unicode
+from exporter.providers.base import Asked, AskedMetric, Fault, Provider, SourceSettings, unicode
 
 RESERVED_LABELS = ("source", "query", "le")
 RESERVED_FAMILIES = ("video_analytics_exporter_", "process_", "python_", "scrape_")
@@ -18,10 +19,16 @@ METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-def query_faults(shape: QueryShape, provider: type[Provider] | None, labels: Mapping[str, str]) -> Iterator[Fault]:
+def query_faults(
+    shape: QueryShape,
+    wrong: AbstractSet[str],
+    provider: type[Provider] | None,
+    settings: SourceSettings | None,
+    labels: Mapping[str, str],
+) -> Iterator[Fault]:
     """Say what is wrong with a query at one of its sources; paths are relative to the query.
 
-    Without the source's vendor, only what holds for all; a key that is wrong itself is left out of the shape.
+    Without the source's vendor, only what holds for all. Keys that are ``wrong`` themselves are not in the shape.
     """
     yield from _dimension_faults(shape, labels)
     for name, values in shape.filters.items():
@@ -29,8 +36,11 @@ def query_faults(shape: QueryShape, provider: type[Provider] | None, labels: Map
             if set(value) & set(FILTER_SYNTAX):
                 yield Fault(("filters", name), f"the value `{value}` holds one of {' '.join(FILTER_SYNTAX)}")
     if provider:
-        yield from provider.query_faults(asked(shape))
-        yield from _family_faults(shape, provider)
+        query = asked(shape, wrong)
+        yield from provider.query_faults(query, settings)
+        yield from _family_faults(query, provider)
+    if shape.exemplars and not shape.allow_personal_data:
+        yield Fault(("exemplars",), "shows ids of sessions, which belong to persons; say `allow_personal_data: true`")
 
 
 def source_name_fault(name: str) -> str:
@@ -42,9 +52,9 @@ def source_name_fault(name: str) -> str:
     return "" if name else "the name of a source must not be empty"
 
 
-def _family_faults(shape: QueryShape, provider: type[Provider]) -> Iterator[Fault]:
+def _family_faults(query: Asked, provider: type[Provider]) -> Iterator[Fault]:
     families: dict[str, str] = {}
-    for index, metric in enumerate(_metrics(shape, provider)):
+    for index, metric in enumerate(provider.metrics(query)):
         name = metric.family.name
         if not METRIC_NAME.fullmatch(name):
             yield Fault(
@@ -59,6 +69,23 @@ def _family_faults(shape: QueryShape, provider: type[Provider]) -> Iterator[Faul
                 f"`{metric.field}` and `{families[name]}` would both be `{name}`; drop one, or give it a `name`",
             )
         families.setdefault(name, metric.field)
+
+
+def kind_faults(shape: QueryShape, provider: type[Provider], taken: dict[str, Family]) -> Iterator[Fault]:
+    """Say which of a query's metrics can't stand beside those of other queries, which are ``taken`` by their names.
+
+    A family that is a gauge here and a distribution there, or a line that belongs to two, costs the whole scrape.
+    """
+    for index, metric in enumerate(provider.metrics(asked(shape))):
+        family = metric.family
+        for name in {family.name, *(family.name + line.suffix for line in metric.lines)}:
+            other = taken.setdefault(name, family)
+            if (other.name, other.kind) != (family.name, family.kind):
+                yield Fault(
+                    ("metrics", index),
+                    f"the {family.kind} `{family.name}` can't stand beside the {other.kind} `{other.name}`",
+                )
+                break
 
 
 def label_fault(name: str) -> str:
@@ -89,22 +116,19 @@ def _dimension_faults(shape: QueryShape, labels: Mapping[str, str]) -> Iterator[
         seen.setdefault(label, "the dimensions")
 
 
-def asked(shape: QueryShape) -> Asked:
-    """Give a query as a vendor's module checks it."""
+def asked(shape: QueryShape, wrong: AbstractSet[str] = frozenset()) -> Asked:
+    """Give a query as a vendor's module checks it; a key that is wrong itself is given, too."""
     return Asked(
-        fields=tuple(metric.field for metric in shape.metrics or ()),
+        metrics=tuple(AskedMetric(each.field, each.name, each.help, each.scale) for each in shape.metrics),
         dimensions=tuple(shape.dimensions),
         filters={name: tuple(dict.fromkeys(values)) for name, values in shape.filters.items()},
         options=shape.options,
         endpoint=shape.endpoint,
         having=shape.having,
-        given=frozenset(shape.model_fields_set),
+        exemplars=shape.exemplars,
+        buckets={field: tuple(bounds) for field, bounds in shape.buckets.items()},
+        given=frozenset(shape.model_fields_set) | wrong,
     )
-
-
-def _metrics(shape: QueryShape, provider: type[Provider]) -> Iterator[Metric]:
-    for metric in shape.metrics or ():
-        yield provider.catalog.metric(metric.field, name=metric.name, text=metric.help, scale=metric.scale)
 
 
 def build(
@@ -117,15 +141,16 @@ def build(
     return Query(
         source=source,
         name=shape.name,
-        metrics=tuple(_metrics(shape, provider)),
+        metrics=provider.metrics(asked(shape)),
         dimensions=tuple(shape.dimensions),
         filters=tuple((name, tuple(dict.fromkeys(found))) for name, found in shape.filters.items()),
         having=shape.having,
         top=shape.top,
-        order_by=shape.order_by or shape.metrics[0].field,
+        order_by=shape.order_by or (shape.metrics[0].field if shape.metrics else ""),
         order=shape.order,
         endpoint=provider.endpoint(asked(shape)),
         options=tuple(shape.options.items()),
+        exemplars=shape.exemplars,
         labels=(("source", source), ("query", shape.name), *labels.items()),
         **values,
     )

@@ -1,8 +1,9 @@
 """The shape of the configuration file (contract section 1); what the values mean together is checked in ``load``."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from exporter.config.units import Duration, Size, WholeDuration, WholeDurationOrNone
 from exporter.providers.base import Count, Name, Strict, Text, no_boolean
@@ -22,6 +23,16 @@ Value = Annotated[Text, BeforeValidator(_flag)]
 Texts = Annotated[list[Text], BeforeValidator(_many), Field(min_length=1)]
 Values = Annotated[list[Value], BeforeValidator(_many), Field(min_length=1)]
 Scale = Annotated[float, BeforeValidator(no_boolean), Field(allow_inf_nan=False)]
+
+
+def _rising(bounds: list[float]) -> list[float]:
+    if any(low >= high for low, high in pairwise(bounds)):
+        raise ValueError("must rise from one bound to the next")
+    return bounds
+
+
+Bound = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(no_boolean)]
+Bounds = Annotated[list[Bound], Field(min_length=1), AfterValidator(_rising)]
 
 
 class MetricShape(Strict):
@@ -62,7 +73,7 @@ class QueryShape(Strict):
 
     name: Text = Field(description="Becomes the label `query`.")
     source: Texts = Field(description="A source, or several of one type.")
-    metrics: Annotated[list[Metric], Field(min_length=1)]
+    metrics: Annotated[list[Metric], Field(min_length=1)] = Field(default=[], description="What is asked for.")
     dimensions: list[Name] = Field(default=[], description="What the metrics are split by; each becomes a label.")
     filters: dict[Name, Values] = Field(default={}, description="Dimensions and the values that count.")
     having: Text | None = Field(default=None, description="SmartSight's qoefilter.")
@@ -71,6 +82,8 @@ class QueryShape(Strict):
     order: Literal["asc", "desc"] = "desc"
     endpoint: Text | None = None
     options: dict[str, Value] = Field(default={}, description="Any other parameter of the vendor.")
+    exemplars: bool = Field(default=False, description="The slowest session of a bucket, in OpenMetrics.")
+    buckets: dict[str, Bounds] = Field(default={}, description="Bounds of distributions, by metric, in base units.")
     allow_personal_data: bool = Field(default=False, description="Admit dimensions that identify a person.")
     interval: WholeDuration | None = None
     window: WholeDuration | None = None

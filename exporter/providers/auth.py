@@ -3,28 +3,16 @@
 import asyncio
 from abc import abstractmethod
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx
 
-from exporter.providers.base import ApiKey, ClientCredentials, Credentials, Secret
-from exporter.providers.decode import decode
-from exporter.providers.errors import (
-    AuthError,
-    BadRequest,
-    BadResponse,
-    RateLimited,
-    VendorError,
-    from_status,
-)
+from exporter.providers import token
+from exporter.providers.base import ApiKey, ClientCredentials, Credentials, Password, Secret
+from exporter.providers.errors import AuthError, VendorError
 
 UNAUTHORIZED = 401
-EARLY = 60.0
-"""Seconds before its end at which a token is replaced, or a tenth of its life where that is shorter."""
-
-USUAL_LIFE = 3600.0
-"""Seconds that a token is taken to live when the answer does not say."""
 
 PUNCTUAL = 0.5
 """Seconds by which a tick may come early after the one before, a tenth of short intervals."""
@@ -46,10 +34,10 @@ class SourceAuth(httpx.Auth):
 
 
 def read(secret: Secret, what: str) -> str:
-    """Read a secret that goes into a header.
+    """Read a secret.
 
     Raises:
-        AuthError: its file can't be read, or it can't be sent.
+        AuthError: its file can't be read, or holds nothing.
     """
     try:
         text = secret.read()
@@ -60,11 +48,6 @@ def read(secret: Secret, what: str) -> str:
     if not text:
         raise AuthError(f"the {what} is empty")
     return text
-
-
-def sendable(text: str) -> bool:
-    """Whether a text can stand in a header."""
-    return text.isascii() and text.isprintable()
 
 
 class KeyAuth(SourceAuth):
@@ -91,7 +74,7 @@ class KeyAuth(SourceAuth):
 
     def _read(self) -> str:
         key = read(self._secret, "API key")
-        if not sendable(key):
+        if not token.sendable(key):
             raise AuthError("the API key has characters that no HTTP header can carry")
         if key != self._key:
             self._key, self._key_before = key, self._key
@@ -109,31 +92,35 @@ class _Failure:
 
 
 class TokenAuth(SourceAuth):
-    """OAuth2 client credentials (RFC 6749, section 4.4): a token, renewed before it expires.
+    """OAuth2 (RFC 6749, sections 4.3, 4.4 and 6): a token, renewed before it expires.
 
-    ``clock`` gives monotonic seconds; ``logged_in`` is told for how many seconds a new token is good. A request says in
-    its extension ``interval`` for how many seconds a refused log-in rests.
+    With a password, a refresh token renews it while one is good; else it takes a log-in. ``clock`` gives monotonic
+    seconds; ``logged_in`` is told for how many seconds a new token is good. A request says in its extension
+    ``interval`` for how many seconds a refused log-in rests.
     """
 
     def __init__(
-        self, credentials: ClientCredentials, clock: Callable[[], float], logged_in: Callable[[float], None]
+        self,
+        credentials: ClientCredentials | Password,
+        clock: Callable[[], float],
+        logged_in: Callable[[float], None],
     ) -> None:
         self._credentials = credentials
         self._clock = clock
         self._logged_in = logged_in
         self._lock = asyncio.Lock()
         self._secret = ""
-        self._token = ""
-        self._token_before = ""
-        self._renew_at = 0.0
+        self._token = token.Token()
+        self._before = token.Token()
         self._logins = 0
         self._failure: _Failure | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The client secret, as itself and as Basic authentication writes it, the token and the one before."""
+        """The password or client secret, as itself and as Basic authentication writes it, and the last tokens."""
         written = basic(self._credentials.client_id, self._secret).removeprefix("Basic ") if self._secret else ""
-        return tuple(text for text in (written, self._secret, self._token, self._token_before) if text)
+        tokens = (text for each in (self._token, self._before) for text in (each.access, each.refresh))
+        return tuple(text for text in (written, self._secret, *tokens) if text)
 
     async def async_auth_flow(self, request: httpx.Request) -> Flow:
         """Log in if need be, send the request, and once more with a new token if the vendor refuses this one."""
@@ -146,25 +133,35 @@ class TokenAuth(SourceAuth):
                         self._rest(float(request.extensions["interval"]))
                         began = self._clock()
                         try:
-                            response = yield self._login()
-                            self._take(response)
+                            # A token that is refused early may belong to a session that is gone: no refresh then.
+                            refresh = None if rejected else self._refresh()
+                            response = yield refresh or self._login()
+                            if refresh and token.refused(response.status_code):
+                                response = yield self._login()
+                            self._take(token.read(response.status_code, response.content, self._clock()))
                         except VendorError as error:
-                            self._token, self._failure = "", _Failure(began, error)
-                            self._logins += 1
+                            self._take(token.Token())
+                            self._failure = _Failure(began, error)
                             raise
-                        self._logins += 1  # not if it was cancelled: then the next one that waits logs in
                     # Whoever held the lock has logged in, or failed to, for this request too.
                     elif self._failure:
                         raise self._failure.again()
-            token = self._token
-            request.headers["Authorization"] = f"{self._credentials.scheme} {token}".strip()
+            access = self._token.access
+            request.headers["Authorization"] = f"{self._credentials.scheme} {access}".strip()
             response = yield request
             if last or response.status_code != UNAUTHORIZED:
                 return
-            rejected = token
+            rejected = access
 
     def _stale(self, rejected: str) -> bool:
-        return not self._token or self._token == rejected or self._clock() >= self._renew_at
+        return self._token.access in ("", rejected) or self._clock() >= self._token.renew_at
+
+    def _take(self, new: token.Token) -> None:
+        """End a log-in; one that is cancelled does not come here, and the next that waits begins another."""
+        self._token, self._before, self._failure = new, self._token, None
+        self._logins += 1
+        if new.access:
+            self._logged_in(new.life)
 
     def _rest(self, interval: float) -> None:
         """Let a refused log-in rest: asking again at once with the same secret only locks accounts."""
@@ -176,50 +173,31 @@ class TokenAuth(SourceAuth):
 
     def _login(self) -> httpx.Request:
         asked = self._credentials
+        if isinstance(asked, Password):
+            self._secret = read(asked.secret, "password")
+            own = {"grant_type": "password", "username": asked.username, "password": self._secret}
+            return self._token_request({**own, **dict(asked.form)})
         self._secret = read(asked.secret, "client secret")
-        form = {"grant_type": "client_credentials", "client_id": asked.client_id, **dict(asked.form)}
-        request = httpx.Request("POST", asked.token_url, data=form, extensions={"endpoint": "token"})
+        request = self._token_request({"grant_type": "client_credentials", **dict(asked.form)})
         request.headers["Authorization"] = basic(asked.client_id, self._secret)
         return request
 
-    def _take(self, response: httpx.Response) -> None:
-        """Take the token from an answer of the token endpoint.
+    def _refresh(self) -> httpx.Request | None:
+        now = self._token
+        # Client credentials are as good as a refresh token (RFC 6749, section 4.4.3).
+        if not isinstance(self._credentials, Password) or not now.refresh or self._clock() >= now.refresh_until:
+            return None
+        return self._token_request({"grant_type": "refresh_token", "refresh_token": now.refresh})
 
-        Raises:
-            VendorError: there is none.
-        """
-        kind = from_status(response.status_code)
-        if kind:
-            refused = AuthError if issubclass(kind, (BadRequest, RateLimited)) else kind
-            raise refused(f"the log-in was answered with HTTP {response.status_code}{_explanation(response.content)}")
-        try:
-            answer = decode(response.content)
-        except BadResponse as error:
-            raise BadResponse(f"the log-in: {error}") from None
-        token = answer.get("access_token") if isinstance(answer, dict) else None
-        if not isinstance(answer, dict) or not isinstance(token, str) or not token or not sendable(token):
-            raise BadResponse("the log-in brought no `access_token`")
-        life = answer.get("expires_in")
-        life = float(life) if isinstance(life, int | float) and life > 0 else USUAL_LIFE
-        self._token, self._token_before, self._failure = token, self._token, None
-        self._renew_at = self._clock() + life - min(EARLY, life / 10)
-        self._logged_in(life)
+    def _token_request(self, form: Mapping[str, str]) -> httpx.Request:
+        asked = self._credentials
+        data = {"client_id": asked.client_id, **form}
+        return httpx.Request("POST", asked.token_url, data=data, extensions={"endpoint": "token"})
 
 
 def basic(user: str, password: str) -> str:
     """Give the value of a header for Basic authentication (RFC 7617)."""
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
-
-
-def _explanation(body: bytes) -> str:
-    """Give the error that RFC 6749 section 5.2 puts into an answer, after a colon."""
-    try:
-        answer = decode(body)
-    except BadResponse:
-        return ""
-    texts = [answer.get(key) for key in ("error", "error_description")] if isinstance(answer, dict) else []
-    found = ": ".join(text for text in texts if isinstance(text, str) and text)
-    return f": {found}" if found else ""
 
 
 def flow(credentials: Credentials, clock: Callable[[], float], logged_in: Callable[[float], None]) -> SourceAuth:

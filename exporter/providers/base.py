@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from exporter.catalog import Catalog
-from exporter.model import Page, Part, Query, Request, Window
+from exporter.model import Lookup, Metric, Page, Part, Query, Request, Turn
 
 
 class WrittenInt(int):
@@ -169,7 +169,19 @@ class ClientCredentials:
     scheme: str = ""
 
 
-Credentials = ApiKey | ClientCredentials
+@dataclass(frozen=True, slots=True)
+class Password:
+    """OAuth2 password grant with refresh, as Keycloak gives it; ``form`` goes along in the log-in's body."""
+
+    token_url: str
+    client_id: str
+    username: str
+    secret: Secret
+    form: tuple[tuple[str, str], ...]
+    scheme: str = "Bearer"
+
+
+Credentials = ApiKey | ClientCredentials | Password
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,24 +214,42 @@ class Provider(Protocol):
         """Say what is wrong with a source's settings beyond their shape; paths are relative to the source."""
 
     @staticmethod
-    def query_faults(query: "Asked") -> Iterator[Fault]:
-        """Say what the vendor would not take in a query; paths are relative to the query."""
+    def query_faults(query: "Asked", settings: Any) -> Iterator[Fault]:  # noqa: ANN401 - as above
+        """Say what the vendor would not take in a query; paths are relative to the query.
+
+        The source's settings are ``None`` where its log-in is wrong itself.
+        """
 
     @staticmethod
     def endpoint(query: "Asked") -> str:
         """Name what a query asks: the ``endpoint`` label of its ``query_info``."""
 
+    @staticmethod
+    def metrics(query: "Asked") -> tuple[Metric, ...]:
+        """Give the metrics that a query without faults exports."""
+
+    @staticmethod
+    def advice(query: Query) -> str:
+        """Say how a query should be asked better; empty if it is fine."""
+
     def parts(self, query: Query) -> tuple[Part, ...]:
         """Give the requests that answer a query together."""
 
-    def request(self, query: Query, part: Part, window: Window, cursor: int | None) -> Request:
-        """Give the request for one page; the first page has no cursor."""
+    def request(self, query: Query, turn: Turn) -> Request:
+        """Give the request for one page."""
 
-    def parse(self, query: Query, part: Part, answer: object, cursor: int | None) -> Page:
+    def parse(self, query: Query, turn: Turn, answer: object) -> Page:
         """Read one page of decoded JSON.
 
         Raises:
             BadResponse: the answer has not the documented shape.
+        """
+
+    def fact(self, lookup: Lookup, answer: object) -> str:
+        """Read what a look-up asked for.
+
+        Raises:
+            BadResponse: it is not there.
         """
 
     def explain(self, answer: object) -> str:
@@ -230,14 +260,42 @@ class Provider(Protocol):
 class Asked:
     """A query as the file puts it, before defaults and catalogue: what a vendor checks."""
 
-    fields: tuple[str, ...]
+    metrics: tuple["AskedMetric", ...]
     dimensions: tuple[str, ...]
     filters: Mapping[str, tuple[str, ...]]
     options: Mapping[str, str]
     endpoint: str | None
     having: str | None
+    exemplars: bool
+    buckets: Mapping[str, tuple[float, ...]]
     given: frozenset[str]
     """The keys that the query itself has."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of its metrics."""
+        return tuple(metric.field for metric in self.metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedMetric:
+    """A metric as the file puts it; ``None`` is what the catalogue says."""
+
+    field: str
+    name: str | None = None
+    help: str | None = None
+    scale: float | None = None
+
+
+def plain_metrics(query: Asked, known: Catalog) -> tuple[Metric, ...]:
+    """Give a query's metrics by the catalogue, each as a gauge."""
+    return tuple(known.metric(each.field, name=each.name, text=each.help, scale=each.scale) for each in query.metrics)
+
+
+def named(*parts: object) -> str | None:
+    """Make one text of what tells a row from others; ``None`` if any of it is missing, or no text or number."""
+    usable = all(isinstance(part, str | int) and part != "" for part in parts)
+    return "/".join(str(part) for part in parts) if usable else None
 
 
 def near(name: str, known: Iterable[str]) -> str:

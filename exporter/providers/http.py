@@ -2,20 +2,23 @@
 
 import asyncio
 import contextlib
+import json
 import ssl
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote, quote_plus
 
 import httpx
 
-from exporter.model import Bounds, Exchange, Request
-from exporter.providers.auth import Flow, SourceAuth, flow
+from exporter.model import Bounds, Exchange, Lookup, Request
+from exporter.providers.auth import PUNCTUAL, Flow, SourceAuth, flow
 from exporter.providers.base import Provider
 from exporter.providers.decode import decode
 from exporter.providers.errors import (
     LONGEST_EXPLANATION,
+    AuthError,
     BadResponse,
     NetworkError,
     TimedOut,
@@ -64,6 +67,11 @@ class Client:
             provider.settings.limits, clock=clock, waited=lambda seconds: observer.throttled(source, seconds)
         )
         self._http: httpx.AsyncClient | None = None
+        self._facts: dict[Lookup, str] = {}
+        self._asking = asyncio.Lock()
+        self._lookups = 0
+        self._lookup_failed_at = 0.0
+        self._lookup_failure: VendorError | None = None
 
     async def get(self, request: Request, bounds: Bounds) -> bytes:
         """Ask for one page, logging in as need be, and give its body.
@@ -79,6 +87,9 @@ class Client:
             response = await self._logged_in(request, bounds)
             self._raise_for_status(response)
         except VendorError as error:
+            if isinstance(error, AuthError):
+                # What was looked up for the account may have changed with its rights.
+                self._facts.clear()
             raise type(error)(f"{request.endpoint}: {self._scrub(str(error))}") from None
         return response.content
 
@@ -90,10 +101,13 @@ class Client:
     async def _logged_in(self, request: Request, bounds: Bounds) -> httpx.Response:
         """Send what the log-in flow gives, one request after the other; the last response is the answer."""
         http = self._opened()
+        params = request.params
+        if request.lookup:
+            params += ((request.lookup.name, await self._fact(request.lookup, bounds)),)
         outgoing = http.build_request(
             "GET",
             self._provider.base_url + request.path,
-            params=request.params,
+            params=params,
             extensions={"endpoint": request.endpoint, "interval": bounds.interval},
         )
         async with contextlib.aclosing(self._auth.async_auth_flow(outgoing)) as requests:
@@ -109,6 +123,30 @@ class Client:
         if response is None:
             raise AssertionError("a log-in flow sends at least the request itself")
         return response
+
+    async def _fact(self, lookup: Lookup, bounds: Bounds) -> str:
+        """Give a fact that requests need; the vendor is asked once.
+
+        A failure is shared by those that wait for it; a refusal rests for an interval, as that of a log-in does.
+        """
+        asked = self._lookups
+        async with self._asking:
+            if lookup not in self._facts:
+                began, failure = self._clock(), self._lookup_failure
+                rest = bounds.interval - min(PUNCTUAL, bounds.interval / 10)
+                resting = isinstance(failure, AuthError) and began - self._lookup_failed_at < rest
+                if failure and (asked != self._lookups or resting):
+                    raise type(failure)(str(failure))
+                try:
+                    response = await self._logged_in(Request(lookup.endpoint, lookup.path, ()), bounds)
+                    self._raise_for_status(response)
+                    self._facts[lookup] = self._provider.fact(lookup, decode(response.content))
+                except VendorError as error:
+                    self._lookups, self._lookup_failed_at = self._lookups + 1, began
+                    self._lookup_failure = type(error)(f"{lookup.endpoint}: {self._scrub(str(error))}")
+                    raise self._lookup_failure from None
+                self._lookup_failure = None
+        return self._facts[lookup]
 
     async def _exchange(self, http: httpx.AsyncClient, request: httpx.Request, bounds: Bounds) -> httpx.Response:
         async with self._limiter.slot():
@@ -141,7 +179,8 @@ class Client:
     def _scrub(self, text: str) -> str:
         """Remove secrets, which a vendor may echo, and cut what is too long for a line."""
         # The longest first: one secret may stand in another.
-        for secret in sorted(self._auth.secrets, key=len, reverse=True):
+        spelled = {spelling for secret in self._auth.secrets for spelling in _spellings(secret)}
+        for secret in sorted(spelled, key=len, reverse=True):
             text = text.replace(secret, "<secret>")
         line = " ".join(text.split())
         return line if len(line) <= LONGEST_EXPLANATION else line[: LONGEST_EXPLANATION - 1] + "…"
@@ -166,6 +205,11 @@ class Client:
                 follow_redirects=False,
             )
         return self._http
+
+
+def _spellings(secret: str) -> tuple[str, ...]:
+    """Give a secret as an echo may spell it: as it is, as a form or a URL has it, and as JSON does."""
+    return secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]
 
 
 async def _next(requests: Flow, response: httpx.Response) -> httpx.Request | None:

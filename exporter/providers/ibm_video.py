@@ -1,8 +1,8 @@
-"""IBM Video Streaming Analytics: the counted series and the viewer peaks.
+"""IBM Video Streaming Analytics: counted series, peaks, seconds, and what the exporter makes of raw views and viewers.
 
 The API is described in ``ibm-video-analytics.txt`` (version 1.0.3) and the vendor README, which adds the newer
-dimensions. Each metric has a path of its own, and a path is for all content, for live or for recorded; so a query may
-take several requests, whose rows meet again by their labels.
+dimensions. Each metric has a path, and a path is for all content, for live or for recorded; so a query may take
+several requests, whose rows meet again by their labels.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, SecretStr
 
 from exporter import catalog as catalogue
-from exporter.model import Page, Part, Query, Request, Window
+from exporter.model import ROW_ID, ROW_TIME, Fold, Lookup, Metric, Page, Part, Query, Request, Turn
+from exporter.providers import ibm_faults as faults_of
 from exporter.providers.base import (
     Asked,
     ClientCredentials,
@@ -23,30 +24,27 @@ from exporter.providers.base import (
     Strict,
     Text,
     Url,
-    near,
+    named,
+    plain_metrics,
 )
 from exporter.providers.errors import BadResponse
+from exporter.providers.times import epoch
 
 PAGE = 10_000
 """Rows a page: the most that ``_limit`` takes."""
 
 CONTENT_TYPES = ("live", "recorded")
-FILTERS = ("content_type", "content_id")
-PEAKS = "peak_viewers"
+SERIES = ("total-views", "unique-devices", "authenticated-viewers")
+"""Endpoints with a path for each dimension; the others send what they have, to be split here."""
 
-OWN_PARAMETERS = {
-    "date_time_from": "window and delay",
-    "date_time_to": "window and delay",
-    "content_id": "filters",
-    "_page": "max_series",
-    "_limit": "max_series",
+OPTIONS = {
+    "granularity": ("peak-viewer-numbers", "viewer-seconds"),
+    "list_unfinished_segments": ("views", "viewers"),
+    "inclusive_range": ("views",),
+    "viewer_identifier": ("viewers",),
+    "bucket": (),
 }
-"""Parameters that the exporter sets, and the keys of a query that say them."""
-
-SMARTSIGHT_ONLY = ("endpoint", "having")
-
-Reader = Callable[[Mapping[str, object], Query, str], Mapping[str, object]]
-"""From a row's attributes to its dimensions and the metric's value."""
+"""Parameters that only some endpoints take; ``bucket`` is a step of the path. Others go to every endpoint."""
 
 
 class Auth(Strict):
@@ -104,58 +102,66 @@ class IbmVideo:
             yield Fault(("auth",), "needs exactly one of `client_secret` and `client_secret_file`")
 
     @staticmethod
-    def query_faults(query: Asked) -> Iterator[Fault]:
+    def query_faults(query: Asked, _: IbmVideoSettings | None) -> Iterator[Fault]:
         """Check that the API has a path for each metric with these dimensions and filters."""
-        for key in SMARTSIGHT_ONLY:
-            if key in query.given:
-                yield Fault((key,), "is for sources of type smartsight")
-        for name in query.options:
-            if name in OWN_PARAMETERS:
-                yield Fault(("options", name), f"is set by the exporter; use `{OWN_PARAMETERS[name]}` of the query")
-        yield from _filter_faults(query)
-        for index, field in enumerate(query.fields):
-            for message in _metric_faults(field, query):
-                yield Fault(("metrics", index), message)
+        yield from faults_of.query(query, IbmVideo.catalog)
 
     @staticmethod
     def endpoint(query: Asked) -> str:
         """The paths' first parts, one for each metric."""
         return ",".join(dict.fromkeys(IbmVideo.catalog.known[field].endpoint for field in query.fields))
 
-    def parts(self, query: Query) -> tuple[Part, ...]:
-        """One request for each metric and content type."""
-        types = query.filter("content_type")
-        split = "content_type" in query.dimensions
-        asked = types or CONTENT_TYPES if split else types if len(types) == 1 else ("",)
-        return tuple(_part(query, field, content_type, split=split) for field in query.fields for content_type in asked)
+    @staticmethod
+    def metrics(query: Asked) -> tuple[Metric, ...]:
+        """The fields as they are."""
+        return plain_metrics(query, IbmVideo.catalog)
 
-    def request(self, query: Query, part: Part, window: Window, cursor: int | None) -> Request:
-        """Give the request for page ``cursor``; times carry an offset, for without one they would mean Los Angeles."""
+    @staticmethod
+    def advice(_: Query) -> str:
+        """Nothing here is deprecated."""
+        return ""
+
+    def parts(self, query: Query) -> tuple[Part, ...]:
+        """One request for each endpoint and content type."""
+        together: dict[str, list[str]] = {}
+        for field in query.fields:
+            together.setdefault(self.catalog.known[field].endpoint, []).append(field)
+        return tuple(
+            _part(query, endpoint, tuple(fields), content_type)
+            for endpoint, fields in together.items()
+            for content_type in _content_types(query)
+        )
+
+    def request(self, query: Query, turn: Turn) -> Request:
+        """Give the request for a page; times carry an offset, for without one they would mean Los Angeles."""
+        endpoint = turn.part.endpoint
         params = {
-            "date_time_from": datetime.fromtimestamp(window.start, UTC).isoformat(),
-            "date_time_to": datetime.fromtimestamp(window.end, UTC).isoformat(),
+            "date_time_from": datetime.fromtimestamp(turn.window.start, UTC).isoformat(),
+            "date_time_to": datetime.fromtimestamp(turn.window.end, UTC).isoformat(),
             "content_id": ",".join(query.filter("content_id")),
-            "_page": str(cursor or 1),
+            "channel_id": ",".join(query.filter("channel_id")),
+            "_page": str(turn.cursor or 1),
             "_limit": str(PAGE),
         }
-        if part.fields == (PEAKS,):
+        if endpoint in OPTIONS["granularity"]:
             params["granularity"] = "minute"
-        # Of a query with several metrics, only the buckets of the peaks have a granularity.
-        params.update(
-            (name, value) for name, value in query.options if name != "granularity" or "granularity" in params
-        )
-        return Request(part.endpoint, part.path, tuple((name, value) for name, value in params.items() if value))
+        params.update((name, value) for name, value in query.options if endpoint in OPTIONS.get(name, (endpoint,)))
+        return Request(endpoint, turn.part.path, tuple((name, value) for name, value in params.items() if value))
 
-    def parse(self, query: Query, part: Part, answer: object, cursor: int | None) -> Page:
+    def parse(self, query: Query, turn: Turn, answer: object) -> Page:
         """Read a page. ``next`` only tells that there is one: its link lacks the query's other parameters."""
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(answer, dict) or not isinstance(data, list):
-            raise BadResponse(f"{part.endpoint}: the answer has no list `data`")
-        read = _peak if part.fields == (PEAKS,) else _point
-        rows = [_row(item, query, part, read) for item in data]
+            raise BadResponse(f"{turn.part.endpoint}: the answer has no list `data`")
+        read = READERS.get(turn.part.endpoint, _point)
+        rows = [_row(item, query, turn, read) for item in data]
         pagination = answer.get("pagination")
         more = bool(rows) and isinstance(pagination, dict) and bool(pagination.get("next"))
-        return Page(rows, (cursor or 1) + 1 if more else None, 1 if more else 0)
+        return Page(rows, (turn.cursor or 1) + 1 if more else None, 1 if more else 0)
+
+    def fact(self, lookup: Lookup, _: object) -> str:
+        """Nothing has to be looked up here."""
+        raise BadResponse(f"{lookup.endpoint}: unknown look-up")
 
     def explain(self, answer: object) -> str:
         """The documented ``errors``, each with title and detail."""
@@ -164,72 +170,100 @@ class IbmVideo:
         return "; ".join(": ".join(str(error[key]) for key in ("title", "detail") if error.get(key)) for error in found)
 
 
-def _part(query: Query, field: str, content_type: str, *, split: bool) -> Part:
-    known = IbmVideo.catalog.known[field]
-    by = [dimension for dimension in query.dimensions if dimension != "content_type"]
-    steps = [known.endpoint, content_type]
-    if field != PEAKS:
-        steps.append(by[0].replace("_", "-") if by else "summary")
-    return Part(
-        endpoint=known.endpoint,
-        path="".join(f"/{step}" for step in steps if step),
-        fields=(field,),
-        constants=(("content_type", content_type),) if split else (),
-        fold=known.fold,
-    )
+Attributes = Mapping[str, object]
+Reader = Callable[[Attributes, Query, Turn], Mapping[str, object]]
+"""From a row's attributes to its dimensions and values."""
 
 
-def _row(item: object, query: Query, part: Part, read: Reader) -> object:
-    """Flatten one element of ``data``; what is no object stays as it is, to be counted as invalid."""
+def _content_types(query: Query) -> tuple[str, ...]:
+    """Give the content types to ask for, one by one; empty for all at once."""
+    types = query.filter("content_type")
+    if query.filter("channel_id"):
+        return ("recorded",)
+    if "content_type" in query.dimensions:
+        return types or CONTENT_TYPES
+    return types if len(types) == 1 else ("",)
+
+
+def _part(query: Query, endpoint: str, fields: tuple[str, ...], content_type: str) -> Part:
+    known = IbmVideo.catalog.known
+    bucket = dict(query.options).get("bucket")
+    steps = [endpoint, content_type, "channel" if query.filter("channel_id") else ""]
+    folds: tuple[tuple[str, Fold], ...] = tuple((field, fold) for field in fields if (fold := known[field].fold))
+    if endpoint in SERIES:
+        by = [dimension for dimension in query.dimensions if dimension != "content_type"]
+        steps.append(bucket or (by[0].replace("_", "-") if by else "summary"))
+        folds = tuple((field, "newest") for field in fields) if bucket else ()
+    constants = (("content_type", content_type),) if "content_type" in query.dimensions else ()
+    return Part(endpoint, "".join(f"/{step}" for step in steps if step), fields, constants, folds)
+
+
+def _row(item: object, query: Query, turn: Turn, read: Reader) -> object:
+    """Flatten one element of ``data``; what is no object is handed on as nothing, to be counted as invalid."""
     attributes = item.get("attributes") if isinstance(item, dict) else None
     if not isinstance(attributes, dict):
         return None
-    return {**dict(part.constants), **read(attributes, query, part.fields[0])}
+    return {**read(attributes, query, turn), **dict(turn.part.constants)}
 
 
-def _point(attributes: Mapping[str, object], query: Query, field: str) -> Mapping[str, object]:
-    """Read a ``Series``: its point is the value of the dimension in the path, a text or a list of texts."""
+def _point(attributes: Attributes, query: Query, turn: Turn) -> Mapping[str, object]:
+    """Read a ``Series``: its point is a bucket's time, or the dimension's value, a text or a list of texts."""
     point = attributes.get("point")
+    value = {field: attributes.get("value") for field in turn.part.fields}
+    if turn.part.folds:
+        time = point[0] if isinstance(point, list) and len(point) == 1 else point
+        return {ROW_TIME: epoch(time, zone=UTC), ROW_ID: named(time), **value}
     if isinstance(point, list) and not any(isinstance(step, list | dict) for step in point):
         point = "/".join(str(step) if step not in (None, "") else query.empty_label for step in point)
     by = next((dimension for dimension in query.dimensions if dimension != "content_type"), "point")
-    return {by: point, field: attributes.get("value")}
+    return {by: point, **value}
 
 
-def _peak(attributes: Mapping[str, object], _: Query, field: str) -> Mapping[str, object]:
-    """Read a ``PeakSeries``: one bucket of one content."""
-    return {"content_id": attributes.get("content_id"), field: attributes.get("value")}
+def _bucket(attributes: Attributes, _: Query, turn: Turn) -> Mapping[str, object]:
+    """Read a ``PeakSeries`` or ``ViewerSecondSeries``: one bucket of one content."""
+    content = attributes.get("content_id")
+    name = named(attributes.get("content_type"), content, attributes.get("time"))
+    return {"content_id": content, ROW_ID: name, **{field: attributes.get("value") for field in turn.part.fields}}
 
 
-def _filter_faults(query: Asked) -> Iterator[Fault]:
-    for name in query.filters:
-        if name not in FILTERS:
-            hint = near(name, FILTERS)
-            yield Fault(("filters", name), f"the API can't filter by it{hint}; allowed: {', '.join(FILTERS)}")
-    types = query.filters.get("content_type", ())
-    for value in types:
-        if value not in CONTENT_TYPES:
-            message = f"`{value}` is no content type{near(value, CONTENT_TYPES)}; allowed: {', '.join(CONTENT_TYPES)}"
-            yield Fault(("filters", "content_type"), message)
-    for value in query.filters.get("content_id", ()):
-        if "," in value:
-            yield Fault(("filters", "content_id"), f"`{value}` is several ids; write a list")
-    if query.filters.get("content_id") and len(types) != 1 and "content_type" not in query.dimensions:
-        yield Fault(("filters", "content_id"), "needs one `content_type` beside it, or the dimension `content_type`")
+def _view(attributes: Attributes, _: Query, turn: Turn) -> Mapping[str, object]:
+    """Read a ``View``: one segment, of which the part inside the window counts as watched."""
+    device = attributes.get("device_info")
+    families = {
+        name: part.get("family")
+        for name in ("browser", "os", "device")
+        if isinstance(device, dict) and isinstance(part := device.get(name), dict)
+    }
+    unfinished = attributes.get("finished_at") in (None, "")
+    began = epoch(attributes.get("started_at"))
+    ended = turn.window.end if unfinished else epoch(attributes.get("finished_at"))
+    watched = None
+    if began is not None and ended is not None:
+        watched = max(min(ended, turn.window.end) - max(began, turn.window.start), 0)
+    return {
+        **attributes,
+        **families,
+        ROW_ID: named(attributes.get("view_id")),
+        "view_segments": 1,
+        "active_view_segments": int(unfinished),
+        "view_sessions": attributes.get("view_session_id"),
+        "watched_seconds": watched,
+    }
 
 
-def _metric_faults(field: str, query: Asked) -> Iterator[str]:
-    metrics = IbmVideo.catalog.known
-    known = metrics.get(field)
-    if known is None:
-        yield f"the API has no metric `{field}`{near(field, metrics)}; allowed: {', '.join(metrics)}"
-        return
-    by = [dimension for dimension in query.dimensions if dimension != "content_type"]
-    for dimension in by:
-        if dimension not in known.dimensions:
-            allowed = ", ".join(("content_type", *known.dimensions))
-            yield f"`{field}` can't be split by `{dimension}`{near(dimension, known.dimensions)}; allowed: {allowed}"
-    if field != PEAKS and len(by) > 1:
-        yield f"`{field}` can be split by one dimension besides `content_type`, not by {' and '.join(by)}"
-    if field == PEAKS and "content_id" not in by and len(query.filters.get("content_id", ())) != 1:
-        yield f"`{field}` of several contents is not their sum: add the dimension `content_id`, or filter by one id"
+def _viewer(attributes: Attributes, _: Query, __: Turn) -> Mapping[str, object]:
+    """Read a ``Viewer``: one person, whose name tells only that a row came twice."""
+    return {
+        ROW_ID: named(attributes.get("viewer_identifier")),
+        "viewers": 1,
+        "videos_watched": attributes.get("videos_watched"),
+    }
+
+
+READERS: dict[str, Reader] = {
+    "peak-viewer-numbers": _bucket,
+    "viewer-seconds": _bucket,
+    "views": _view,
+    "viewers": _viewer,
+}
+"""How the rows of an endpoint are read; those of the series as points."""

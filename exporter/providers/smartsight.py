@@ -1,42 +1,69 @@
-"""MediaMelon SmartSight: ``metricquery`` with an API key.
+"""MediaMelon SmartSight, with an API key or a name and a password.
 
-The API is described in ``smartsight-1-overview-x-api-key.txt`` (requests, answers) and, for the traps, in the vendor
-README: ``pagecount`` can't be trusted, rows carry fields that nobody asked for, a dimension can be ``""``.
+The API is described in ``smartsight-1-overview-x-api-key.txt`` (requests, answers), ``smartsight-2-overview-oauth.txt``
+(the log-in before, and its endpoints), ``smartsight-4-session-list.txt`` and, for the traps, in the vendor README:
+``pagecount`` can't be trusted, rows carry fields that nobody asked for, a dimension can be ``""``.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
 from exporter import catalog as catalogue
-from exporter.model import Page, Part, Query, Request, Window
-from exporter.providers.base import ApiKey, Asked, Fault, Secret, SourceSettings, Strict, Text, Url, near
+from exporter.model import ROW_ID, Fold, Lookup, Metric, Page, Part, Query, Request, Row, Turn
+from exporter.providers import smartsight_faults as faults_of
+from exporter.providers.base import (
+    ApiKey,
+    Asked,
+    Count,
+    Fault,
+    Password,
+    Secret,
+    SourceSettings,
+    Strict,
+    Text,
+    Url,
+    named,
+    plain_metrics,
+)
 from exporter.providers.errors import BadResponse
+from exporter.providers.times import epoch
 
 PAGE = 1000
 """Rows a page: the API's own default."""
 
-OWN_PARAMETERS = {
-    "period": "window and delay",
-    "metrics": "metrics",
-    "aggby": "dimensions",
-    "filter": "filters",
-    "qoefilter": "having",
-    "orderby": "order_by",
-    "order": "order",
-    "limit": "top",
-    "offset": "top",
+SENT = {
+    "metricquery": ("metrics", "aggby", "filter", "qoefilter", "orderby", "order"),
+    "listsessions": ("metrics", "aggby", "filter", "qoefilter", "orderby", "order"),
+    "qbrdata": ("metrics", "aggby", "filter", "orderby", "order"),
+    "session": ("metrics", "aggby", "filter", "orderby", "order"),
+    "error": ("metrics", "aggby", "filter", "orderby", "order"),
+    "smartquery": ("filter",),
+    "alerts": (),
 }
-"""Parameters that the exporter sets, and the keys of a query that say them."""
+"""The parameters that each endpoint takes, besides period, limit, offset and planlevel."""
+
+LEGACY_OPTIONS = ("dimension", "agg", "count", "queryId")
+"""Parameters that ``metricquery`` does not have."""
+
+LEVELS = ("planlevel", "planLevel", "level")
+STARTS = ("starttime", "startTime", "start_time", "timestamp")
+"""Where an alert may say when it began: the documents show no row."""
 
 
 class Auth(Strict):
-    """How to log in: with an API key."""
+    """How to log in: with an API key, or with a name and a password."""
 
     api_key: SecretStr | None = Field(default=None, description="Key for the header X-API-Key.")
     api_key_file: Path | None = Field(default=None, description="File that holds the key; read again after each 401.")
+    username: Text | None = Field(default=None, description="Name of the older log-in.")
+    password: SecretStr | None = None
+    password_file: Path | None = Field(default=None, description="File that holds it; read again at each log-in.")
+    token_url: Url = "https://identity.mediamelon.com/realms/mediamelon/protocol/openid-connect/token"  # noqa: S105
+    client_id: Text = "smartsight-backend"
 
 
 class SmartSightSettings(SourceSettings):
@@ -45,6 +72,7 @@ class SmartSightSettings(SourceSettings):
     type: Literal["smartsight"]
     base_url: Url = "https://smartsight.mediamelon.com"
     customer_id: Text = Field(description="User Icon > Settings > Environments > Env Details in SmartSight.")
+    plan_level: Count | None = Field(default=None, description="Of a log-in with a password; looked up if left out.")
     auth: Auth
 
 
@@ -63,72 +91,116 @@ class SmartSight:
         return self.settings.base_url.rstrip("/")
 
     @property
-    def credentials(self) -> ApiKey:
-        """The key and its header."""
-        return ApiKey("X-API-Key", Secret.of(self.settings.auth.api_key, self.settings.auth.api_key_file))
+    def credentials(self) -> ApiKey | Password:
+        """The key and its header, or the password for Keycloak's log-in."""
+        auth = self.settings.auth
+        if auth.username is None:
+            return ApiKey("X-API-Key", Secret.of(auth.api_key, auth.api_key_file))
+        secret = Secret.of(auth.password, auth.password_file)
+        return Password(auth.token_url, auth.client_id, auth.username, secret, (("scope", "openid"),))
 
     @staticmethod
     def faults(settings: SmartSightSettings) -> Iterator[Fault]:
-        """Check that there is one key and no more."""
-        auth = settings.auth
-        if (auth.api_key is None) == (auth.api_key_file is None):
-            yield Fault(("auth",), "needs exactly one of `api_key` and `api_key_file`")
+        """Check that there is one log-in and no more."""
+        yield from faults_of.auth(settings)
 
     @staticmethod
-    def query_faults(query: Asked) -> Iterator[Fault]:
+    def query_faults(query: Asked, settings: SmartSightSettings | None) -> Iterator[Fault]:
         """Check what the API refuses, or would read in another way than it is meant."""
-        if query.endpoint not in (None, "metricquery"):
-            hint = near(query.endpoint or "", ("metricquery",))
-            yield Fault(("endpoint",), f"`{query.endpoint}` can't be reached{hint}; allowed: metricquery")
-        for name in query.options:
-            if name in OWN_PARAMETERS:
-                yield Fault(("options", name), f"is set by the exporter; use `{OWN_PARAMETERS[name]}` of the query")
-        yield from _concurrency_faults(query)
+        yield from faults_of.query(query, SmartSight.catalog, login(settings) if settings else None)
 
     @staticmethod
     def endpoint(query: Asked) -> str:
         """The endpoint's name in the contract."""
         return query.endpoint or "metricquery"
 
+    @staticmethod
+    def metrics(query: Asked) -> tuple[Metric, ...]:
+        """Distributions and a count of sessions, counts of alerts, and elsewhere the fields as they are."""
+        known = SmartSight.catalog
+        if query.endpoint == "alerts":
+            return known.count("alerts"), known.count("newest_alert")
+        if query.endpoint != "listsessions":
+            return plain_metrics(query, known)
+        distributions = (
+            known.distribution(
+                each.field, name=each.name, text=each.help, scale=each.scale, bounds=query.buckets.get(each.field, ())
+            )
+            for each in query.metrics
+        )
+        return *distributions, known.count("sessions")
+
+    @staticmethod
+    def advice(query: Query) -> str:
+        """Give the query that asks a deprecated endpoint's successor."""
+        instead = SmartSight.catalog.endpoints[query.endpoint].instead
+        if not instead:
+            return ""
+        better = json.dumps(_asked_anew(query), ensure_ascii=False).replace("$", "$$")
+        return f"the endpoint `{query.endpoint}` is deprecated since July 2025; ask `{instead}`: {better}"
+
     def parts(self, query: Query) -> tuple[Part, ...]:
         """One request (of several pages) answers a query whole."""
-        path = f"/mm-apis/{query.endpoint}/{self.settings.customer_id}"
-        return (Part(query.endpoint, path, query.fields),)
+        path = f"/mm-apis/{self.catalog.endpoints[query.endpoint].path}/{self.settings.customer_id}"
+        if query.endpoint == "alerts":
+            return (Part("alerts", path, (), folds=(("alerts", "sum"), ("newest_alert", "max"))),)
+        if query.endpoint != "listsessions":
+            return (Part(query.endpoint, path, query.fields),)
+        fields = tuple(dict.fromkeys(each.field for each in query.metrics if each.family.kind == "histogram"))
+        distributions: tuple[tuple[str, Fold], ...] = tuple((name, "distribution") for name in fields)
+        return (Part("listsessions", path, fields, folds=(*distributions, ("sessions", "sum"))),)
 
-    def request(self, query: Query, part: Part, window: Window, cursor: int | None) -> Request:
-        """Give the request for the rows from offset ``cursor`` on."""
-        offset = cursor or 0
-        params = {
-            "period": f"start={window.start},end={window.end}",
-            "metrics": ",".join(part.fields),
-            "aggby": ",".join(query.dimensions),
+    def request(self, query: Query, turn: Turn) -> Request:
+        """Give the request for the rows from the turn's offset on."""
+        offset = turn.cursor or 0
+        sessions = query.endpoint == "listsessions"
+        columns = (*turn.part.fields, *query.dimensions, "sessionid") if sessions else turn.part.fields
+        all_ = {
+            "metrics": ",".join(dict.fromkeys(columns)),
+            "aggby": "sessionid" if sessions else ",".join(query.dimensions),
             "filter": "".join(f"[{name}={'|'.join(values)}]" for name, values in query.filters),
             "qoefilter": query.having or "",
             "orderby": query.order_by,
             "order": query.order,
-            "limit": str(_limit(query, offset)),
+        }
+        params = {
+            "period": f"start={turn.window.start},end={turn.window.end}",
+            **{name: all_[name] for name in SENT[query.endpoint]},
+            "limit": str(_limit(query, turn)),
             "offset": str(offset),
         }
+        lookup = None
+        if self.settings.auth.username is not None:
+            params["planlevel"] = str(self.settings.plan_level or "")
+            if self.settings.plan_level is None:
+                lookup = Lookup("planlevel", "planlevel", f"/planLevelByCustId/{self.settings.customer_id}")
         given = tuple((name, value) for name, value in params.items() if value)
-        return Request(part.endpoint, part.path, given + query.options)
+        return Request(turn.part.endpoint, turn.part.path, given + query.options, lookup)
 
-    def parse(self, query: Query, part: Part, answer: object, cursor: int | None) -> Page:
+    def parse(self, query: Query, turn: Turn, answer: object) -> Page:
         """Read a page; ``totalrecords`` tells whether there is another one, or else a full page does."""
-        rows = answer.get("response") if isinstance(answer, dict) else None
-        if not isinstance(answer, dict) or not isinstance(rows, list):
-            raise BadResponse(f"{part.endpoint}: the answer has no list `response`")
-        offset = cursor or 0
+        rows, said = _rows(answer, turn.part.endpoint)
+        offset = turn.cursor or 0
         received = offset + len(rows)
-        total = _count(answer.get("totalrecords"))
+        total = _count(said)
         if total is None or total < len(rows):
             # Nothing is said, or less than this page alone has: then a full page says that there may be another one.
-            total, more = received, len(rows) >= _limit(query, offset)
+            total, more = received, len(rows) >= _limit(query, turn)
         else:
             more = bool(rows) and received < total
-        if query.top is not None:
-            more = more and received < query.top
-            rows, total = rows[: query.top - offset], min(total, query.top)
+        if (top := _top(query, turn.part)) is not None:
+            more = more and received < top
+            rows, total = rows[: top - offset], min(total, top)
+        if read := READERS.get(turn.part.endpoint):
+            rows = [read(row) if isinstance(row, dict) else row for row in rows]
         return Page(rows, received if more else None, max(total - received, 0))
+
+    def fact(self, lookup: Lookup, answer: object) -> str:
+        """Read the plan level: a number, or an object that holds it (contract section 1)."""
+        value = next((answer[key] for key in LEVELS if key in answer), None) if isinstance(answer, dict) else answer
+        if (level := _count(value)) is None:
+            raise BadResponse(f"{lookup.endpoint}: the answer holds no plan level; give the source a `plan_level`")
+        return str(level)
 
     def explain(self, answer: object) -> str:
         """FastAPI's ``detail``: a sentence, or a list of what is wrong with each parameter."""
@@ -138,14 +210,76 @@ class SmartSight:
         return detail if isinstance(detail, str) else ""
 
 
-def _limit(query: Query, offset: int) -> int:
-    return PAGE if query.top is None else min(PAGE, query.top - offset)
+def _asked_anew(query: Query) -> dict[str, object]:
+    """Give a query of a deprecated endpoint as the file would have it for ``metricquery``."""
+    better: dict[str, object] = {
+        "name": query.name,
+        "source": query.source,
+        "metrics": [_at_length(metric) for metric in query.metrics],
+        "dimensions": query.dimensions,
+        "filters": dict(query.filters),
+        "options": {name: value for name, value in query.options if name not in LEGACY_OPTIONS},
+        "top": query.top,
+        "order_by": "" if query.order_by == query.metrics[0].field else query.order_by,
+        "order": "" if query.order == "desc" else query.order,
+        "allow_personal_data": any(name.lower() in SmartSight.catalog.personal for name in query.dimensions),
+    }
+    return {key: value for key, value in better.items() if value}
+
+
+def _at_length(metric: Metric) -> object:
+    usual = SmartSight.catalog.metric(metric.field)
+    if metric == usual:
+        return metric.field
+    given = {"name": metric.family.name, "help": metric.family.help, "scale": metric.scale}
+    known = {"name": usual.family.name, "help": usual.family.help, "scale": usual.scale}
+    return {"field": metric.field, **{key: value for key, value in given.items() if value != known[key]}}
+
+
+def login(settings: SmartSightSettings) -> str:
+    """Name how a source logs in, as the catalogue's endpoints do."""
+    return "api_key" if settings.auth.username is None else "password"
+
+
+def _session(row: Row) -> Mapping[str, object]:
+    return {**row, ROW_ID: named(row.get("sessionid")), "sessions": 1}
+
+
+def _alert(row: Row) -> Mapping[str, object]:
+    began = next((row[key] for key in STARTS if key in row), None)
+    return {**row, ROW_ID: json.dumps(row, sort_keys=True), "alerts": 1, "newest_alert": epoch(began)}
+
+
+READERS = {"listsessions": _session, "alerts": _alert}
+"""What rows become that the exporter aggregates: what tells them apart, and what each counts for."""
+
+
+def _rows(answer: object, endpoint: str) -> tuple[list[object], object]:
+    """Give an answer's rows and what it says of their number. Alerts may come as a list of such answers."""
+    answers = answer if isinstance(answer, list) and endpoint == "alerts" else [answer]
+    found: list[object] = []
+    for each in answers:
+        rows = each.get("response") if isinstance(each, dict) else None
+        if not isinstance(rows, list):
+            raise BadResponse(f"{endpoint}: the answer has no list `response`")
+        found += rows
+    return found, answer.get("totalrecords") if isinstance(answer, dict) else None
+
+
+def _top(query: Query, part: Part) -> int | None:
+    """Give how many rows the vendor need send: what is sorted or aggregated here has to come whole."""
+    return query.top if "orderby" in SENT[query.endpoint] and not part.folds else None
+
+
+def _limit(query: Query, turn: Turn) -> int:
+    top = _top(query, turn.part)
+    return PAGE if top is None else min(PAGE, top - (turn.cursor or 0))
 
 
 def _count(value: object) -> int | None:
-    """Read ``totalrecords``, which may come as a numeric string."""
+    """Read a count, which may come as a numeric text."""
     try:
-        return int(value) if isinstance(value, int | str) else None
+        return int(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
     except ValueError:
         return None
 
@@ -156,14 +290,3 @@ def _complaint(item: object) -> str:
     place = item.get("loc")
     where = ".".join(str(step) for step in place if step != "query") if isinstance(place, list) else ""
     return f"{where}: {item.get('msg', '')}" if where else str(item.get("msg", ""))
-
-
-def _concurrency_faults(query: Asked) -> Iterator[Fault]:
-    """``concurrency=1`` counts only what happened inside the period; the API has no such ad metrics and statistics."""
-    if query.options.get("concurrency") not in ("1", "true"):
-        return
-    for index, field in enumerate(query.fields):
-        known = SmartSight.catalog.known.get(field)
-        kind = "a statistic" if SmartSight.catalog.is_statistic(field) else "an ad metric" if known and known.ad else ""
-        if kind:
-            yield Fault(("metrics", index), f"`{field}` is {kind}, which the API refuses with `concurrency: 1`")

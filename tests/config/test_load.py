@@ -4,11 +4,14 @@ import pytest
 
 from exporter.config import ConfigError, load
 from exporter.config.schema import Defaults
+from exporter.providers import PROVIDERS
 
 EXAMPLE = (Path(__file__).parents[2] / "config.example.yaml").read_text("utf-8")
 EXAMPLE_ENV = {
     "SMARTSIGHT_CUSTOMER_ID": "199493832",
     "SMARTSIGHT_API_KEY": "a",
+    "SMARTSIGHT_USERNAME": "d",
+    "SMARTSIGHT_PASSWORD": "e",
     "IBM_CLIENT_ID": "b",
     "IBM_CLIENT_SECRET": "c",
 }
@@ -368,8 +371,20 @@ def test_the_environment_is_only_what_is_given(errors, monkeypatch):
 
 def test_the_example_is_right():
     config = load(EXAMPLE, name="config.example.yaml", env=EXAMPLE_ENV)
-    assert set(config.sources) == {"mediamelon", "ibm"}
-    assert len({query.name for query in config.queries}) == len(config.queries) == 10
+    assert set(config.sources) == {"mediamelon", "mediamelon-legacy", "ibm"}
+    assert len({query.name for query in config.queries}) == len(config.queries) == EXAMPLE.count("- name: ") >= 10
+
+
+@pytest.mark.parametrize("vendor", PROVIDERS)
+def test_the_example_shows_each_endpoint(vendor):
+    config = load(EXAMPLE, name="config.example.yaml", env=EXAMPLE_ENV)
+    shown = {
+        endpoint
+        for query in config.queries
+        if config.sources[query.source].type == vendor
+        for endpoint in query.endpoint.split(",")
+    }
+    assert shown == set(PROVIDERS[vendor].catalog.endpoints)
 
 
 @pytest.mark.parametrize("name", EXAMPLE_ENV)
@@ -385,3 +400,17 @@ def test_the_example_writes_out_every_default_as_it_is():
     assert [key for key in Defaults.model_fields if f"  {key}: " not in written] == []
     complete, short = (load(text, name="", env=EXAMPLE_ENV) for text in (EXAMPLE, without))
     assert complete.queries == short.queries
+
+
+@pytest.mark.parametrize(
+    "name", ["smartsight_session_startup_time_seconds", "smartsight_session_startup_time_seconds_count"]
+)
+def test_a_name_is_a_gauge_or_a_distribution_in_all_queries(name):
+    source = "sources:\n  a: {type: smartsight, customer_id: 1, auth: {api_key: k}}\nqueries:\n"
+    sessions = "  - {name: s, source: a, endpoint: listsessions, metrics: [latency]}\n"
+    gauge = f"  - {{name: g, source: a, metrics: [{{field: latency, name: {name}}}]}}\n"
+    with pytest.raises(
+        ConfigError, match=r"queries\[1\].metrics\[0\]: the gauge `.*` can't stand beside the histogram"
+    ):
+        load(source + sessions + gauge, name="config.yaml", env={})
+    assert len(load(source + sessions + gauge.replace(name, "another"), name="config.yaml", env={}).queries) == 2

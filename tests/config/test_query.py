@@ -31,12 +31,20 @@ SMARTSIGHT_FAULTS = [
     ("metrics: [{field: x, name: 1a}]", "metrics[0].name", "is no metric name"),
     ("metrics: [{field: x, name: process_x}]", "metrics[0].name", "is kept for the exporter"),
     ("metrics: [{field: x, name: video_analytics_exporter_up}]", "metrics[0].name", "is kept for the exporter"),
+    # distributions
+    ("endpoint: listsessions, buckets: {latency: [1, 1]}", "buckets.latency", "must rise"),
+    ("endpoint: listsessions, buckets: {latency: []}", "buckets.latency", "at least one"),
+    ("endpoint: listsessions, buckets: {latency: [1, .inf]}", "buckets.latency[1]", "must be a number"),
+    ("endpoint: listsessions, buckets: {latenzy: [1]}", "buckets.latenzy", "(did you mean `latency`?)"),
+    ("endpoint: listsessions, exemplars: true", "exemplars", "`allow_personal_data: true`"),
+    ("buckets: {latency: [1]}", "buckets", "`endpoint: listsessions`"),
     # options and endpoint
     ("endpoint: nosuch", "endpoint", "allowed: metricquery"),
+    ("endpoint: qbrdata", "endpoint", "which reaches: metricquery, listsessions"),
     *[
         (f"options: {{{name}: x}}", f"options.{name}", f"use `{key}`")
         for name, key in (
-            ("period", "window and delay"),
+            ("period", "window` and `delay"),
             ("metrics", "metrics"),
             ("aggby", "dimensions"),
             ("filter", "filters"),
@@ -44,6 +52,7 @@ SMARTSIGHT_FAULTS = [
             ("orderby", "order_by"),
             ("order", "order"),
             ("limit", "top"),
+            ("offset", "top"),
         )
     ],
     *[
@@ -131,6 +140,36 @@ def test_the_name_that_was_probably_meant_is_given(query_errors, body, suggestio
 
 def test_an_endpoint_that_is_near_is_suggested(query_errors):
     assert "did you mean `metricquery`?" in query_errors("metrics: [latency], endpoint: metricqery")[0]
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        "{}",
+        "{username: u}",
+        "{password: p}",
+        "{api_key: k, api_key_file: /k}",
+        "{username: u, password: p, api_key: k}",
+        "{usernam: u, password: p}",
+        "5",
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["alerts", "listsessions"])
+def test_a_login_that_is_wrong_itself_makes_no_endpoint_wrong(errors, auth, endpoint):
+    metrics = "" if endpoint == "alerts" else ", metrics: [latency]"
+    query = f"{{name: q, source: mm, endpoint: {endpoint}{metrics}}}"
+    lines = errors(f"sources:\n  mm: {{type: smartsight, customer_id: 1, auth: {auth}}}\nqueries:\n  - {query}\n")
+    assert [line for line in lines if not line.startswith("c.yaml:2: sources.mm.auth")] == []
+
+
+@pytest.mark.parametrize(("source", "body"), [("mm", "dimensions: [cdn]"), ("ibm", "dimensions: [device]")])
+def test_metrics_may_be_left_out_by_alerts_alone(query_errors, source, body):
+    assert query_errors(body, source) == ["metrics: is missing"]
+
+
+@pytest.mark.parametrize("metrics", ["5", "[]", "[{}]"])
+def test_metrics_that_are_wrong_themselves_are_not_missing_too(query_errors, metrics):
+    assert [line for line in query_errors(f"metrics: {metrics}") if "is missing" in line and "field" not in line] == []
 
 
 def test_two_ids_in_one_text_are_not_one_id(query_errors):

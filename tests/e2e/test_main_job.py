@@ -9,6 +9,8 @@ import threading
 import pytest
 from starlette.responses import JSONResponse
 
+from exporter import demo
+
 PATIENCE = 30
 
 # Vendor's field, family, and what the vendor's value is divided by: by hand from the contract, not from the catalogue.
@@ -140,12 +142,15 @@ def test_the_first_scrape_is_served_before_any_vendor_has_answered(vendors, run)
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
 def test_the_demo_serves_every_query_of_the_example(start, until, accept):
     exporter = start("demo")
-    name = "video_analytics_exporter_query_success"
-    until(lambda: sum(line.startswith(name) for line in exporter.series()) == 10, "all queries have been polled")
+    name, queries = "video_analytics_exporter_query_success", demo.example().count("- name: ")
+    assert queries >= 10
+    until(lambda: sum(line.startswith(name) for line in exporter.series()) == queries, "all queries have been polled")
     series = exporter.series()
     assert {value for line, value in series.items() if line.startswith(name)} == {"1.0"}
     families = {line.partition("{")[0] for line in series}
     assert {"smartsight_plays", "smartsight_startup_time_p95_seconds", "ibm_video_peak_viewers"} <= families
+    assert {"smartsight_session_startup_time_seconds_bucket", "smartsight_alerts", "ibm_video_viewers"} <= families
+    assert len(exporter.lines("is deprecated")) == 2  # one hint for each query that asks a deprecated endpoint
     assert exporter.metrics(Accept=accept).endswith("# EOF\n") == accept.startswith("application/openmetrics")
     exporter.process.send_signal(signal.SIGTERM)
     assert exporter.process.wait(timeout=5) == 0
@@ -154,7 +159,8 @@ def test_the_demo_serves_every_query_of_the_example(start, until, accept):
 @pytest.mark.real("promtool")
 def test_promtool_has_nothing_to_say_about_the_demo(start, until):
     exporter = start("demo")
-    until(lambda: "\nsmartsight_" in (text := exporter.metrics()) and "\nibm_video_" in text, "both vendors' gauges")
+    some = ("\nsmartsight_plays{", "\nsmartsight_session_startup_time_seconds_bucket{", "\nibm_video_")
+    until(lambda: all(line in exporter.metrics() for line in some), "both vendors' gauges, and distributions")
     check = subprocess.run(
         [shutil.which("promtool"), "check", "metrics"],
         input=exporter.metrics(),

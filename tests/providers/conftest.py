@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from exporter.config import load
-from exporter.model import Bounds, Exchange, Page, Part, Query, Request, Window
+from exporter.model import Bounds, Exchange, Page, Part, Query, Request, Turn, Window
 from exporter.plan import plan
-from exporter.providers.base import Provider
+from exporter.providers import base
+from exporter.providers.base import AskedMetric, Provider
 from exporter.providers.http import Client
 
 NOW = 1_775_764_800.0  # 2026-04-09 20:00 UTC
@@ -49,11 +50,14 @@ class Asked:
         assert len(dict(found)) == len(found), f"a parameter stands twice: {found}"
         return dict(found)
 
+    def turn(self, cursor: int | None = None, part: int = 0) -> Turn:
+        return Turn(self.parts[part], WINDOW, cursor)
+
     def request(self, cursor: int | None = None, part: int = 0) -> Request:
-        return self.provider.request(self.query, self.parts[part], WINDOW, cursor)
+        return self.provider.request(self.query, self.turn(cursor, part))
 
     def parse(self, answer: object, cursor: int | None = None, part: int = 0) -> Page:
-        return self.provider.parse(self.query, self.parts[part], answer, cursor)
+        return self.provider.parse(self.query, self.turn(cursor, part), answer)
 
     @property
     def paths(self) -> list[str]:
@@ -140,6 +144,27 @@ def ask():
         return Asked(job.provider, job.query, job.parts)
 
     return ask
+
+
+@pytest.fixture(scope="session")
+def written():
+    """Make a query as a vendor checks it; ``fields`` are its metrics, a key that is not named was not given."""
+
+    def written(*, fields: tuple[str, ...] | None = ("latency",), **query: object) -> base.Asked:
+        blank = {
+            "metrics": tuple(AskedMetric(field) for field in fields or ()),
+            "dimensions": (),
+            "filters": {},
+            "options": {},
+            "endpoint": None,
+            "having": None,
+            "exemplars": False,
+            "buckets": {},
+        }
+        given = frozenset(query) | (frozenset() if fields is None else {"metrics"})
+        return base.Asked(**(blank | query), given=given)
+
+    return written
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import Window
+from exporter.aggregate import Aggregate
+from exporter.model import Turn, Window
 from exporter.normalise import Tabulator
 from exporter.providers import ibm_video
-from exporter.providers.base import Asked as Written
 from exporter.providers.errors import BadResponse
 from exporter.simulator.ibm_video import IbmVideo as Simulated
 
@@ -32,12 +32,23 @@ def peaks(*rows):
     return {"data": [{"type": "PeakSeries", "attributes": dict(zip(keys, row, strict=True))} for row in rows]}
 
 
-def labelled(asked, *answers):
-    """Tabulate one answer for each part; give label values and numbers."""
+def tabulated(asked, *answers):
+    """Take one answer for each part, as a poll does."""
     tabulator = Tabulator(asked.query)
     for number, (part, answer) in enumerate(zip(asked.parts, answers, strict=True)):
-        tabulator.add(asked.parse(answer, part=number).rows, part.fields, part.fold)
-    found = tabulator.table()
+        rows = asked.parse(answer, part=number).rows
+        if part.folds:
+            aggregate = Aggregate(asked.query, part)
+            aggregate.add(rows)
+            aggregate.finish(tabulator)
+        else:
+            tabulator.add(rows, part.fields)
+    return tabulator.table()
+
+
+def labelled(asked, *answers):
+    """Tabulate one answer for each part; give label values and numbers."""
+    found = tabulated(asked, *answers)
     return {row: tuple(column.values[index] for column in found.columns) for index, row in enumerate(found.rows)}
 
 
@@ -81,6 +92,33 @@ def test_a_series_has_its_path_for_each_dimension_and_content_type(ask, field, d
 )
 def test_peaks_have_a_path_for_each_content_type(ask, dimensions, filters, paths):
     assert ask("ibm_video", metrics=["peak_viewers"], dimensions=dimensions, filters=filters).paths == paths
+
+
+@pytest.mark.parametrize(
+    ("metrics", "dimensions", "filters", "paths"),
+    [
+        (["viewer_seconds"], [], {}, ["/viewer-seconds"]),
+        (["viewer_seconds"], ["content_id"], {"content_type": "live"}, ["/viewer-seconds/live"]),
+        (["viewer_seconds"], [], {"channel_id": 5}, ["/viewer-seconds/recorded/channel"]),
+        (["view_segments", "watched_seconds"], ["country", "os"], {}, ["/views"]),
+        (["view_sessions"], ["content_type"], {}, ["/views/live", "/views/recorded"]),
+        (["active_view_segments"], [], {"channel_id": [5, 6]}, ["/views/recorded/channel"]),
+        (["viewers", "videos_watched"], [], {}, ["/viewers"]),
+        (["viewers"], ["content_type"], {"content_type": "recorded"}, ["/viewers/recorded"]),
+        (["total_views", "view_segments"], [], {}, ["/total-views/summary", "/views"]),
+    ],
+)
+def test_raw_views_viewers_and_seconds_have_their_paths(ask, metrics, dimensions, filters, paths):
+    assert ask("ibm_video", metrics=metrics, dimensions=dimensions, filters=filters).paths == paths
+
+
+@pytest.mark.parametrize("bucket", ["month", "day", "hour"])
+@pytest.mark.parametrize("field", SERIES)
+def test_a_calendar_bucket_is_the_last_step_of_the_path_and_no_parameter(ask, field, bucket):
+    name, options = field.replace("_", "-"), {"bucket": bucket}
+    asked = ask("ibm_video", metrics=[field], dimensions=["content_type"], options=options)
+    assert asked.paths == [f"/{name}/live/{bucket}", f"/{name}/recorded/{bucket}"]
+    assert "bucket" not in asked.params()
 
 
 def test_a_content_type_that_stands_twice_is_one(ask):
@@ -130,8 +168,27 @@ def test_the_cursor_is_the_page(ask):
 
 
 def test_options_go_along_as_they_are(ask):
-    params = ask("ibm_video", metrics=["total_views"], options={"inclusive_range": False}).params()
-    assert params["inclusive_range"] == "false"
+    options = {"brand_new": False, "other": "1.10"}
+    params = ask("ibm_video", metrics=["total_views"], options=options).params()
+    assert (params["brand_new"], params["other"]) == ("false", "1.10")
+
+
+@pytest.mark.parametrize(
+    ("option", "paths"),
+    [
+        ("granularity", {"/peak-viewer-numbers/live", "/viewer-seconds/live"}),
+        ("list_unfinished_segments", {"/views/live", "/viewers/live"}),
+        ("inclusive_range", {"/views/live"}),
+        ("viewer_identifier", {"/viewers/live"}),
+    ],
+)
+def test_an_option_goes_to_the_endpoints_that_know_it(ask, option, paths):
+    every = ["total_views", "peak_viewers", "viewer_seconds", "view_segments", "viewers"]
+    filters = {"content_type": "live", "content_id": 7}
+    asked = ask("ibm_video", metrics=every, filters=filters, options={option: "hour"})
+    given = {path: asked.params(part=number).get(option) for number, path in enumerate(asked.paths)}
+    assert {path for path, value in given.items() if value == "hour"} == paths
+    assert set(given.values()) <= {"hour", None}
 
 
 @pytest.mark.parametrize(
@@ -148,11 +205,11 @@ async def test_the_simulated_vendor_answers_every_path(ask, client, clock, bound
     ibm = client(asked, httpx.ASGITransport(vendor.app))
     window = Window(int(clock.now) - 300, int(clock.now))
     for part in asked.parts:
-        request = asked.provider.request(asked.query, part, window, None)
+        request = asked.provider.request(asked.query, Turn(part, window))
         await ibm.get(request, bounds)
         assert (vendor.answers[-1].status, vendor.answers[-1].path) == (200, f"/v1{part.path}")
         assert vendor.answers[-1].params == dict(request.params)
-        assert asked.provider.parse(asked.query, part, vendor.answers[-1].body, None).rows
+        assert asked.provider.parse(asked.query, Turn(part, window), vendor.answers[-1].body).rows
 
 
 # --- What is read ---------------------------------------------------------------------------------------------------
@@ -307,13 +364,28 @@ def test_an_answer_without_a_list_of_data_is_a_bad_response(ask, answer):
         ask("ibm_video", metrics=["total_views"]).parse(answer)
 
 
-@given(answer=JSON, data=st.lists(JSON | st.fixed_dictionaries({"attributes": JSON}), max_size=3), pagination=JSON)
+VIEW = ("content_id", "content_type", "view_id", "view_session_id", "viewer_identifier", "started_at", "finished_at")
+ATTRIBUTES = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys((*VIEW, "point", "value", "time", "device_info", "os", "videos_watched"), JSON)
+)
+
+
+@given(
+    answer=JSON,
+    data=st.lists(JSON | st.fixed_dictionaries({"attributes": JSON | ATTRIBUTES}), max_size=3),
+    pagination=JSON,
+)
 def test_whatever_json_comes_is_a_page_or_a_bad_response(ask, answer, data, pagination):
     for asked in (
         ask("ibm_video", metrics=["total_views"], dimensions=["device"]),
+        ask("ibm_video", metrics=["total_views"], options={"bucket": "day"}),
         ask("ibm_video", metrics=["peak_viewers"], dimensions=["content_id"]),
+        ask("ibm_video", metrics=["viewer_seconds"]),
+        ask("ibm_video", metrics=["view_segments", "view_sessions", "watched_seconds"], dimensions=["os"]),
+        ask("ibm_video", metrics=["viewers", "videos_watched"]),
     ):
         assert len(asked.parse({"data": data, "pagination": pagination}).rows) == len(data)
+        tabulated(asked, {"data": data})
         if not (isinstance(answer, dict) and isinstance(answer.get("data"), list)):
             with pytest.raises(BadResponse):
                 asked.parse(answer)
@@ -351,73 +423,12 @@ def test_an_error_of_any_shape_is_told_without_a_second_one(ask, body, errors, t
         assert isinstance(explain(each), str)
 
 
-# --- What is refused before it is asked -----------------------------------------------------------------------------
+# --- What a query is called, and secrets ----------------------------------------------------------------------------
 
 
-def faults(**query):
-    blank = {
-        "fields": ("total_views",),
-        "dimensions": (),
-        "filters": {},
-        "options": {},
-        "endpoint": None,
-        "having": None,
-    }
-    return list(ibm_video.IbmVideo.query_faults(Written(**(blank | query), given=frozenset(query))))
-
-
-@pytest.mark.parametrize(
-    ("query", "path"),
-    [
-        ({"fields": ("total_view",)}, ("metrics", 0)),
-        ({"fields": ("total_views", "latency")}, ("metrics", 1)),
-        ({"dimensions": ("city",)}, ("metrics", 0)),
-        ({"dimensions": ("content_id",)}, ("metrics", 0)),
-        ({"dimensions": ("device", "country")}, ("metrics", 0)),
-        ({"filters": {"country": ("HU",)}}, ("filters", "country")),
-        ({"filters": {"content_type": ("vod",)}}, ("filters", "content_type")),
-        ({"filters": {"content_id": ("7",)}}, ("filters", "content_id")),
-        ({"filters": {"content_id": ("7",), "content_type": ("live", "recorded")}}, ("filters", "content_id")),
-        ({"fields": ("peak_viewers",)}, ("metrics", 0)),
-        (
-            {"fields": ("peak_viewers",), "filters": {"content_id": ("7", "8"), "content_type": ("live",)}},
-            ("metrics", 0),
-        ),
-        ({"fields": ("peak_viewers",), "dimensions": ("device", "content_id")}, ("metrics", 0)),
-        ({"options": {"_page": "2"}}, ("options", "_page")),
-        ({"options": {"_limit": "2"}}, ("options", "_limit")),
-        ({"options": {"date_time_from": "2026"}}, ("options", "date_time_from")),
-        ({"options": {"content_id": "7"}}, ("options", "content_id")),
-        ({"having": "latency>3"}, ("having",)),
-        ({"endpoint": "metricquery"}, ("endpoint",)),
-    ],
-)
-def test_what_the_api_has_no_path_for_is_a_fault(query, path):
-    assert [fault.path for fault in faults(**query)] == [path]
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        {},
-        {"dimensions": ("content_type", "view_source")},
-        {"filters": {"content_id": ("7",), "content_type": ("live",)}},
-        {"filters": {"content_id": ("7",)}, "dimensions": ("content_type",)},
-        {"fields": ("peak_viewers",), "dimensions": ("content_id",)},
-        {"fields": ("peak_viewers",), "filters": {"content_id": ("7",), "content_type": ("live",)}},
-    ],
-)
-def test_what_the_api_has_a_path_for_is_none(query):
-    assert faults(**query) == []
-
-
-def test_the_endpoint_of_a_query_names_each_path_once():
-    assert (
-        ibm_video.IbmVideo.endpoint(
-            Written(("total_views", "peak_viewers", "total_views"), (), {}, {}, None, None, frozenset())
-        )
-        == "total-views,peak-viewer-numbers"
-    )
+def test_the_endpoint_of_a_query_names_each_path_once(written):
+    query = written(fields=("total_views", "peak_viewers", "total_views"))
+    assert ibm_video.IbmVideo.endpoint(query) == "total-views,peak-viewer-numbers"
 
 
 @pytest.mark.parametrize(
