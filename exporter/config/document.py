@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from exporter.providers.base import Fault, WrittenFloat, WrittenInt
+from exporter.providers.base import Fault
+from exporter.providers.shapes import WrittenFloat, WrittenInt
 
 Path = tuple[str | int, ...]
 

@@ -12,7 +12,8 @@ from exporter.config.schema import Defaults, QueryShape
 from exporter.config.shape import check
 from exporter.model import Family, Query
 from exporter.providers import PROVIDERS
-from exporter.providers.base import Fault, Provider, SourceSettings, near
+from exporter.providers.base import Fault, Provider, near
+from exporter.providers.shapes import SourceSettings
 
 SECTIONS = ("defaults", "sources", "queries")
 SHOWN = re.compile("[a-z][a-z_]{0,30}")

@@ -8,7 +8,8 @@ from exporter.catalog import sanitise
 from exporter.config.schema import Defaults, QueryShape
 from exporter.model import Family, Query
 from exporter.providers import PROVIDERS
-from exporter.providers.base import Asked, AskedMetric, Fault, Provider, SourceSettings, unicode
+from exporter.providers.base import Asked, AskedMetric, Fault, Provider
+from exporter.providers.shapes import SourceSettings, unicode
 
 RESERVED_LABELS = ("source", "query", "le")
 RESERVED_FAMILIES = ("video_analytics_exporter_", "process_", "python_", "scrape_")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from exporter.config.units import Duration, Size, WholeDuration, WholeDurationOrNone
-from exporter.providers.base import Count, Name, Strict, Text, no_boolean
+from exporter.providers.shapes import Count, Name, Strict, Text, no_boolean
 
 
 def _flag(value: object) -> object:

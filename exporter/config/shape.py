@@ -13,7 +13,8 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from exporter.providers.base import NAME, Fault, near
+from exporter.providers.base import Fault, near
+from exporter.providers.shapes import NAME
 
 Path = tuple[str | int, ...]
 Keys = AbstractSet[str]

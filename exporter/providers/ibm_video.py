@@ -15,19 +15,9 @@ from pydantic import Field, SecretStr
 from exporter import catalog as catalogue
 from exporter.model import ROW_ID, ROW_TIME, Fold, Lookup, Metric, Page, Part, Query, Request, Turn
 from exporter.providers import ibm_faults as faults_of
-from exporter.providers.base import (
-    Asked,
-    ClientCredentials,
-    Fault,
-    Secret,
-    SourceSettings,
-    Strict,
-    Text,
-    Url,
-    named,
-    plain_metrics,
-)
+from exporter.providers.base import Asked, ClientCredentials, Fault, Secret, named, plain_metrics
 from exporter.providers.errors import BadResponse
+from exporter.providers.shapes import SourceSettings, Strict, Text, Url
 from exporter.providers.times import epoch
 
 PAGE = 10_000

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from exporter.providers.base import Limits
+from exporter.providers.shapes import Limits
 
 MINUTE = 60.0
 

@@ -15,21 +15,9 @@ from pydantic import Field, SecretStr
 from exporter import catalog as catalogue
 from exporter.model import ROW_ID, Fold, Lookup, Metric, Page, Part, Query, Request, Row, Turn
 from exporter.providers import smartsight_faults as faults_of
-from exporter.providers.base import (
-    ApiKey,
-    Asked,
-    Count,
-    Fault,
-    Password,
-    Secret,
-    SourceSettings,
-    Strict,
-    Text,
-    Url,
-    named,
-    plain_metrics,
-)
+from exporter.providers.base import ApiKey, Asked, Fault, Password, Secret, named, plain_metrics
 from exporter.providers.errors import BadResponse
+from exporter.providers.shapes import Count, SourceSettings, Strict, Text, Url
 from exporter.providers.times import epoch
 
 PAGE = 1000

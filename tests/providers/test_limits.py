@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.providers.base import Limits
 from exporter.providers.limits import Limiter
+from exporter.providers.shapes import Limits
 
 ROUNDING = 1e-6
 arrivals = st.lists(st.tuples(st.floats(0, 90), st.floats(0, 40)), min_size=1, max_size=40)
