@@ -214,6 +214,8 @@ class Aggregate:
         if fold == "distinct":
             invalid |= {number for number, value in enumerate(values) if not isinstance(value, str | int | None)}
             return [hash(value) if isinstance(value, str | int) and value != "" else None for value in values]
+        if fold == "newest":
+            invalid |= {number for number, row in enumerate(rows) if row.get(ROW_TIME) is None}
         cells = clean(values, 0 if self._query.on_missing == "zero" else None, invalid)
         if fold != "distribution":
             return cells

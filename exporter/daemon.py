@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 
@@ -24,6 +26,9 @@ from exporter.web.status import State
 
 log = structlog.get_logger(__name__)
 
+PATIENCE = 4.0
+"""Seconds after a signal at which the process ends whatever still runs; the contract promises 5."""
+
 
 async def run(config: Config, sockets: Sequence[socket.socket], metrics_path: str) -> None:
     """Poll and serve until SIGTERM or SIGINT."""
@@ -35,6 +40,10 @@ async def run(config: Config, sockets: Sequence[socket.socket], metrics_path: st
         log.info("listening", addresses=" ".join(address(bound) for bound in sockets), queries=len(config.queries))
         await stop.wait()
         log.info("stopping")
+        # A thread that decodes a large answer can't be stopped, and the interpreter would wait for it.
+        last_resort = threading.Timer(PATIENCE, os._exit, (0,))
+        last_resort.daemon = True
+        last_resort.start()
 
 
 @contextlib.asynccontextmanager

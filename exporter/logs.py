@@ -47,6 +47,8 @@ def configure(level: str, form: Literal["logfmt", "json"]) -> None:
     root.setLevel("WARNING" if level == "warn" else level.upper())
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns of each tick that is skipped, without saying of which query; query_skipped_total does.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
 def _logfmt(_: object, __: str, event: MutableMapping[str, object]) -> str:

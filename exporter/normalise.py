@@ -118,7 +118,7 @@ class Tabulator:
         """Take a page whole if it is as pages are: new rows only, no sample missing, all within ``max_series``."""
         start, count = len(self._index), len(keys)
         fresh = dict(zip(keys, range(start, start + count), strict=True))
-        samples = count * sum(self._series_of[field] for field in fields)
+        samples = count * self._reserved()
         as_usual = len(fresh) == count and None not in fresh and fresh.keys().isdisjoint(self._index)
         if not as_usual or self._series + samples > self.query.max_series or any(None in column for column in values):
             return False
@@ -135,8 +135,13 @@ class Tabulator:
         if row in seen:
             self._dropped["duplicate"] += 1
             return
-        samples = sum(self._series_of[field] for field, cell in zip(fields, cells, strict=True) if cell is not None)
-        if self._series + samples > self.query.max_series:
+        if len(fields) < len(self._columns):
+            samples = self._reserved() if row is None else 0
+        else:
+            samples = sum(self._series_of[field] for field, cell in zip(fields, cells, strict=True) if cell is not None)
+        # A row without a sample takes no series, and yet a place: an endless answer of them must have an end.
+        most = self.query.max_series
+        if self._series + samples > most or (row is None and len(self._index) >= most):
             self.leave(1)
             return
         if row is None:
@@ -147,6 +152,10 @@ class Tabulator:
         self._series += samples
         for field, cell in zip(fields, cells, strict=True):
             self._columns[field][row] = cell
+
+    def _reserved(self) -> int:
+        """Give the series that a row may come to: the fields that other requests bring have to find room too."""
+        return sum(self._series_of.values())
 
 
 def keys_of(rows: Sequence[Row], query: Query, invalid: set[int]) -> list[Key | None]:

@@ -7,7 +7,7 @@ stays until it is too old.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
@@ -22,6 +22,9 @@ from exporter.store import Store
 from exporter.window import window
 
 log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 NOTHING: Mapping[str, int] = {}
 
@@ -50,6 +53,7 @@ class Poller:
         self._ended = ended
         self._now = now
         self._clock = clock
+        self._cpu = asyncio.Semaphore(1)
         self._renderers: dict[tuple[str, str], Renderer] = {}
         self._last: dict[tuple[str, str], Outcome] = {}
 
@@ -101,21 +105,21 @@ class Poller:
         aggregate, turn = Aggregate(job.query, part), Turn(part, period)
         while True:
             page = await self._page(job, turn)
-            doubles = await asyncio.to_thread(aggregate.add, page.rows)
+            doubles = await self._apart(aggregate.add, page.rows)
             if aggregate.rows > job.query.max_rows:
                 raise BadResponse(f"{part.endpoint}: more than `max_rows` ({job.query.max_rows}) rows to aggregate")
             if page.next is None:
                 break
             _must_go_on(part, page, doubles)
             turn = replace(turn, cursor=page.next)
-        await asyncio.to_thread(aggregate.finish, tabulator)
+        await self._apart(aggregate.finish, tabulator)
 
     async def _pages(self, job: Job, part: Part, period: Window, tabulator: Tabulator) -> None:
         """Take all pages of one request, until the last one or until ``max_series`` is reached."""
         turn = Turn(part, period)
         while True:
             page = await self._page(job, turn)
-            doubles = await asyncio.to_thread(tabulator.add, page.rows, part.fields)
+            doubles = await self._apart(tabulator.add, page.rows, part.fields)
             if page.next is None:
                 return
             _must_go_on(part, page, doubles)
@@ -129,11 +133,16 @@ class Poller:
         query = job.query
         body = await self._sources[query.source].get(job.provider.request(query, turn), query.bounds)
         # Decoding thousands of rows takes longer than a scrape may wait.
-        return await asyncio.to_thread(lambda: job.provider.parse(query, turn, decode(body)))
+        return await self._apart(lambda: job.provider.parse(query, turn, decode(body)))
+
+    async def _apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do work on the CPU beside the event loop, one piece at a time: more at once would only delay scrapes."""
+        async with self._cpu:
+            return await asyncio.to_thread(work, *args, **kwargs)
 
     async def _rendered(self, query: Query, table: Table) -> tuple[Chunk, ...]:
         renderer = self._renderers.setdefault(query.key, Renderer())
-        return await asyncio.to_thread(renderer.render, table)
+        return await self._apart(renderer.render, table)
 
     def _note(self, outcome: Outcome) -> None:
         before = self._last.get(outcome.query.key)

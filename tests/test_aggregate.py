@@ -226,3 +226,9 @@ def test_what_overflows_is_no_sample(make):
     cells = values(tabulator.table())[()]
     assert cells["total"] is None
     assert cells["spread\0count"] == 2
+
+
+def test_a_row_whose_time_can_t_be_read_is_invalid(make):
+    query, part = make(())
+    aggregate, _ = gathered(query, part, [[{"last": 1, ROW_TIME: None}]])
+    assert aggregate.invalid == 1

@@ -378,6 +378,23 @@ def test_minutes_become_seconds_and_per_cent_ratios(make_query):
     assert [column.values[0] for column in table.columns] == [1350, 0.011]
 
 
+def test_rows_that_several_requests_bring_are_cut_whole(make_query):
+    """Half of a row would make a ratio of its two metrics wrong without a word."""
+    tabulator = Tabulator(make_query(("plays", "errors"), ("cdn",), max_series=6))
+    for field in ("plays", "errors"):
+        tabulator.add([{"cdn": f"c{number}", field: number} for number in range(5)], (field,))
+    table = tabulator.table()
+    assert [list(column.values) for column in table.columns] == [[0, 1, 2], [0, 1, 2]]
+    assert table.dropped == {"limit": 4}
+
+
+def test_rows_without_a_sample_have_an_end_too(make_query):
+    tabulator = Tabulator(make_query(("plays",), ("cdn",), max_series=10))
+    tabulator.add([{"cdn": f"c{number}", "plays": None} for number in range(100)], ("plays",))
+    assert tabulator.full
+    assert len(tabulator.table().rows) == 10
+
+
 # --- Against a naive reference ---------------------------------------------------------------------------------------
 
 
@@ -417,6 +434,7 @@ class Naive:
         self.samples = {}
         self.seen = set()
         self.dropped = {}
+        self.taken = 0
 
     def add(self, rows, fields):
         for row in rows:
@@ -439,8 +457,14 @@ class Naive:
         }
         if (key, fields) in self.seen:
             return self.drop("duplicate")
-        if sum(map(len, self.samples.values())) + len(found) > self.query.max_series:
+        # A row of which other requests bring the rest takes room for all of it at once.
+        whole = len(fields) == len(FIELDS)
+        cost = len(found) if whole else len(FIELDS) * (key not in self.samples)
+        if self.taken + cost > self.query.max_series:
             return self.drop("limit")
+        if key not in self.samples and len(self.samples) >= self.query.max_series:
+            return self.drop("limit")
+        self.taken += cost
         self.seen.add((key, fields))
         self.samples.setdefault(key, {}).update(found)
         return None

@@ -126,6 +126,7 @@ def asked(shape: QueryShape, wrong: AbstractSet[str] = frozenset()) -> Asked:
         options=shape.options,
         endpoint=shape.endpoint,
         having=shape.having,
+        order_by=shape.order_by,
         exemplars=shape.exemplars,
         buckets={field: tuple(bounds) for field, bounds in shape.buckets.items()},
         given=frozenset(shape.model_fields_set) | wrong,

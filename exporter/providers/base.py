@@ -157,6 +157,7 @@ class Asked:
     buckets: Mapping[str, tuple[float, ...]]
     given: frozenset[str]
     """The keys that the query itself has."""
+    order_by: str | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:

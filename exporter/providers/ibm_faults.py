@@ -33,6 +33,11 @@ def query(asked: Asked, known: Catalog) -> Iterator[Fault]:
     for name in asked.options:
         if name in OWN_PARAMETERS:
             yield Fault(("options", name), f"is set by the exporter; use `{OWN_PARAMETERS[name]}` of the query")
+    if asked.order_by and asked.order_by not in asked.fields:
+        hint = near(asked.order_by, asked.fields)
+        yield Fault(
+            ("order_by",), f"`{asked.order_by}` is no metric of the query{hint}, by which alone it can be sorted"
+        )
     if "metrics" not in asked.given:
         yield Fault(("metrics",), "is missing")
     yield from _filters(asked)

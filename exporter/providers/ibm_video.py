@@ -201,7 +201,7 @@ def _point(attributes: Attributes, query: Query, turn: Turn) -> Mapping[str, obj
     point = attributes.get("point")
     value = {field: attributes.get("value") for field in turn.part.fields}
     if turn.part.folds:
-        time = point[0] if isinstance(point, list) and len(point) == 1 else point
+        time = "-".join(map(str, point)) if isinstance(point, list) else point
         return {ROW_TIME: epoch(time, zone=UTC), ROW_ID: named(time), **value}
     if isinstance(point, list) and not any(isinstance(step, list | dict) for step in point):
         point = "/".join(str(step) if step not in (None, "") else query.empty_label for step in point)

@@ -64,8 +64,8 @@ def _url(value: str) -> str:
 
 
 def _proxy(value: SecretStr) -> SecretStr:
-    if _split(value.get_secret_value(), ("http", "https", "socks5", "socks5h")) is None:
-        raise ValueError("must be a URL that begins with http://, https:// or socks5://")
+    if _split(value.get_secret_value(), ("http", "https")) is None:
+        raise ValueError("must be a URL that begins with http:// or https://")
     return value
 
 

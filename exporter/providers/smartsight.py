@@ -6,7 +6,8 @@ The API is described in ``smartsight-1-overview-x-api-key.txt`` (requests, answe
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -179,7 +180,9 @@ class SmartSight:
         if (top := _top(query, turn.part)) is not None:
             more = more and received < top
             rows, total = rows[: top - offset], min(total, top)
-        if read := READERS.get(turn.part.endpoint):
+        if turn.part.endpoint == "alerts":
+            rows = list(_numbered(rows))
+        elif read := READERS.get(turn.part.endpoint):
             rows = [read(row) if isinstance(row, dict) else row for row in rows]
         return Page(rows, received if more else None, max(total - received, 0))
 
@@ -233,12 +236,20 @@ def _session(row: Row) -> Mapping[str, object]:
     return {**row, ROW_ID: named(row.get("sessionid")), "sessions": 1}
 
 
-def _alert(row: Row) -> Mapping[str, object]:
-    began = next((row[key] for key in STARTS if key in row), None)
-    return {**row, ROW_ID: json.dumps(row, sort_keys=True), "alerts": 1, "newest_alert": epoch(began)}
+def _numbered(rows: Iterable[object]) -> Iterator[object]:
+    """Read a page of alerts. Nothing names one, so that equal ones are told apart by their number within the page."""
+    seen: Counter[str] = Counter()
+    for row in rows:
+        if not isinstance(row, dict):
+            yield row
+            continue
+        text = json.dumps(row, sort_keys=True)
+        seen[text] += 1
+        began = next((row[key] for key in STARTS if key in row), None)
+        yield {**row, ROW_ID: f"{seen[text]} {text}", "alerts": 1, "newest_alert": epoch(began)}
 
 
-READERS = {"listsessions": _session, "alerts": _alert}
+READERS = {"listsessions": _session}
 """What rows become that the exporter aggregates: what tells them apart, and what each counts for."""
 
 

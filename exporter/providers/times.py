@@ -1,7 +1,10 @@
 """Points in time as the vendors write them."""
 
 import math
+import re
 from datetime import datetime, tzinfo
+
+MONTH = re.compile("[0-9]{4}-[0-9]{2}")
 
 
 def epoch(value: object, zone: tzinfo | None = None) -> float | int | None:
@@ -22,7 +25,7 @@ def epoch(value: object, zone: tzinfo | None = None) -> float | int | None:
 
 def _iso(value: str, zone: tzinfo | None) -> float | None:
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(f"{value}-01" if MONTH.fullmatch(value) else value)
     except ValueError:
         return None
     # Without an offset it would be read in the time zone of this machine.

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import Turn, Window
+from exporter.model import ROW_ID, Turn, Window
 from exporter.providers import smartsight
 from exporter.providers.errors import BadResponse
+from exporter.providers.smartsight import _numbered
 from exporter.simulator.smartsight import SmartSight as Simulated
 
 PERIOD = "start=1775749920,end=1775836379"
@@ -322,3 +323,10 @@ def test_the_key_shows_in_no_repr(ask):
     asked = ask("smartsight", metrics=["views"])
     texts = [repr(thing) for thing in (asked.provider.settings, asked.provider.credentials, asked.provider)]
     assert "k3y-of-smartsight" not in "".join(texts)
+
+
+def test_equal_alerts_on_a_page_are_several_and_on_the_next_page_the_same():
+    alert = {"severity": "high", "starttime": 1}
+    first, second = ([row[ROW_ID] for row in _numbered([alert] * number)] for number in (2, 1))
+    assert len(set(first)) == 2
+    assert second == first[:1]

@@ -81,3 +81,9 @@ def test_the_calendar_s_ends_break_nothing(text):
 @given(st.text() | st.integers() | st.floats() | st.lists(st.text()) | st.none())
 def test_whatever_comes_is_a_number_or_nothing(value):
     assert epoch(value) is None or isinstance(epoch(value), int | float)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("2026-01", 1767225600), ("2026-01-01", 1767225600)])
+def test_a_calendar_s_point_is_read_in_the_zone_that_is_given(text, seconds):
+    assert epoch(text, zone=UTC) == seconds
+    assert epoch(text) is None
