@@ -65,6 +65,7 @@ SMARTSIGHT_FAULTS = [
 ]
 
 IBM_FAULTS = [
+    ("metrics: [total_views], top: 1, order_by: total_view", "order_by", "(did you mean `total_views`?)"),
     ("metrics: [total_view]", "metrics[0]", "(did you mean `total_views`?)"),
     ("metrics: [latency]", "metrics[0]", "the API has no metric `latency`"),
     ("metrics: [total_views, total_views]", "metrics[1]", "would both be `ibm_video_total_views`"),
