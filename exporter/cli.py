@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ import uvloop
 
 import exporter
 from exporter import daemon, demo, listing, logs
-from exporter.config import Config, ConfigError, load
+from exporter.config import Config, ConfigError, load_file
 from exporter.providers import PROVIDERS
 from exporter.web.app import PAGES
 from exporter.web.listen import AddressError, bind
@@ -48,6 +49,15 @@ def serving(command: Command) -> Command:
     """Add the flags of a running exporter."""
     for flag in (
         click.option(
+            "--storage.path",
+            "storage",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Directory for the last snapshots, which a restart then serves at once.",
+        ),
+        click.option(
+            "--web.enable-lifecycle", "lifecycle", is_flag=True, help="Let POST /-/reload reload the configuration."
+        ),
+        click.option(
             "--log.format", "log_format", default="logfmt", show_default=True, type=click.Choice(logs.FORMATS)
         ),
         click.option("--log.level", "log_level", default="info", show_default=True, type=click.Choice(logs.LEVELS)),
@@ -78,7 +88,8 @@ def serving(command: Command) -> Command:
 def run(config_file: Path, **flags: Any) -> None:  # noqa: ANN401 - the flags of `serving`
     """Poll the vendors and serve the answers."""
     config = read(config_file)
-    start(lambda sockets, path: daemon.run(config, sockets, path), **flags)
+    load = partial(load_file, config_file, os.environ)
+    start(lambda sockets, options: daemon.run(load, config, sockets, options), **flags)
 
 
 @main.command(name="demo")
@@ -107,13 +118,7 @@ def catalog(word: str) -> None:
 def read(path: Path) -> Config:
     """Read the configuration, or say what is wrong with it and exit."""
     try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        fail(f"{path}: {error.strerror}; name the configuration with --config.file")
-    except UnicodeDecodeError:
-        fail(f"{path}: is no UTF-8 text")
-    try:
-        return load(text, name=str(path), env=os.environ)
+        return load_file(path, os.environ)
     except ConfigError as error:
         fail(*error.lines)
 
@@ -122,9 +127,9 @@ def start(
     main_: Callable[..., Any],
     *,
     addresses: Sequence[str],
-    metrics_path: str,
     log_level: str,
     log_format: Any,  # noqa: ANN401
+    **options: Any,  # noqa: ANN401 - the fields of daemon.Options
 ) -> None:
     """Run a daemon on its addresses until it is stopped."""
     logs.configure(log_level, log_format)
@@ -133,7 +138,7 @@ def start(
             sockets = [stack.enter_context(bind(address)) for address in addresses]
         except AddressError as error:
             fail(str(error))
-        uvloop.run(main_(sockets, metrics_path))
+        uvloop.run(main_(sockets, daemon.Options(**options)))
 
 
 def fail(*lines: str) -> NoReturn:

@@ -7,16 +7,22 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import structlog
 
-from exporter.config import Config
+from exporter.clock import steady
+from exporter.config import Config, ConfigError, Source
 from exporter.exposition import Exposition
-from exporter.plan import plan
+from exporter.model import Outcome
+from exporter.plan import Job, plan
 from exporter.poll import Poller
 from exporter.providers.http import Client
 from exporter.schedule import Schedule
+from exporter.storage import Storage
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.web.app import app
@@ -30,49 +36,168 @@ PATIENCE = 4.0
 """Seconds after a signal at which the process ends whatever still runs; the contract promises 5."""
 
 
-async def run(config: Config, sockets: Sequence[socket.socket], metrics_path: str) -> None:
-    """Poll and serve until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says besides the configuration."""
+
+    metrics_path: str = "/metrics"
+    lifecycle: bool = False
+    storage: Path | None = None
+
+
+async def run(load: Callable[[], Config], config: Config, sockets: Sequence[socket.socket], options: Options) -> None:
+    """Poll and serve until SIGTERM or SIGINT; ``load`` gives the configuration anew, on SIGHUP."""
+    stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with running(config, sockets, metrics_path):
+    for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
+        loop.add_signal_handler(number, event.set)
+    async with running(load, config, sockets, options) as house:
         log.info("listening", addresses=" ".join(address(bound) for bound in sockets), queries=len(config.queries))
+        reloading = asyncio.create_task(_reload_on(reload, house))
         await stop.wait()
         log.info("stopping")
+        reloading.cancel()
         # A thread that decodes a large answer can't be stopped, and the interpreter would wait for it.
         last_resort = threading.Timer(PATIENCE, os._exit, (0,))
         last_resort.daemon = True
         last_resort.start()
 
 
+async def _reload_on(signalled: asyncio.Event, house: "House") -> None:
+    while True:
+        await signalled.wait()
+        signalled.clear()
+        await house.reload()
+
+
 @contextlib.asynccontextmanager
-async def running(config: Config, sockets: Sequence[socket.socket], metrics_path: str) -> AsyncIterator[None]:
+async def running(
+    load: Callable[[], Config], config: Config, sockets: Sequence[socket.socket], options: Options
+) -> AsyncIterator["House"]:
     """Poll and serve for as long as the context is open."""
-    telemetry = Telemetry(time.time)
-    telemetry.configured(config.queries)
-    store = Store(config.queries, time.monotonic)
-    clients = {
-        name: Client(name, source.provider, telemetry, clock=time.monotonic) for name, source in config.sources.items()
-    }
-    poller = Poller(clients, store, telemetry.polled, now=time.time, clock=time.monotonic)
-    schedule = Schedule(poller.poll, lambda job: telemetry.skipped(job.query))
-    state = State(
-        queries=lambda: config.queries,
-        outcomes=lambda: poller.last,
-        next_polls=schedule.next_polls,
-        alive=lambda: schedule.running,
-    )
+    house = House(load, config, Storage(options.storage, time.time, steady) if options.storage else None)
+    metrics = Metrics(Exposition(house.store), house.telemetry)
+    reload = house.reload if options.lifecycle else None
     async with contextlib.AsyncExitStack() as stack:
-        for client in clients.values():
-            stack.push_async_callback(client.aclose)
-        stack.callback(schedule.stop)
-        await stack.enter_async_context(serve(app(Metrics(Exposition(store), telemetry), metrics_path, state), sockets))
-        for query in config.queries:
-            if advice := config.sources[query.source].provider.advice(query):
-                log.warning("query could be better", source=query.source, query=query.name, advice=advice)
-        schedule.start(plan(config))
-        yield
+        stack.push_async_callback(house.aclose)
+        await stack.enter_async_context(serve(app(metrics, options.metrics_path, house.state, reload), sockets))
+        house.start()
+        yield house
+
+
+class House:
+    """The parts that a poll goes through, and what a reload exchanges in them."""
+
+    def __init__(self, load: Callable[[], Config], config: Config, storage: Storage | None) -> None:
+        self._load = load
+        self._config = config
+        self._storage = storage
+        self._jobs = {job.query.key: job for job in plan(config)}
+        self._reloading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.telemetry = Telemetry(time.time)
+        self.store = Store(config.queries, steady)
+        self._clients = {name: self._client(name, source) for name, source in config.sources.items()}
+        self._poller = Poller(self._clients, self.store, self._ended, now=time.time, clock=steady)
+        self._schedule = Schedule(self._poller.tick, lambda job: self.telemetry.skipped(job.query))
+        self.state = State(
+            queries=lambda: self._config.queries,
+            outcomes=lambda: self._poller.last,
+            next_polls=self._next_polls,
+            circuits=lambda: {name: self._poller.circuit(name).open for name in self._config.sources},
+            alive=lambda: self._schedule.running,
+        )
+
+    def start(self) -> None:
+        """Take in what is stored, and begin to poll what is due."""
+        self.telemetry.configured(self._config.queries)
+        now, waiting = time.time(), []
+        for restored in self._storage.restore(self._jobs.values()) if self._storage else ():
+            self._poller.restore(restored.outcome)
+            self.telemetry.restored(restored.outcome, restored.snapshot, restored.taken)
+            if restored.snapshot:
+                self.store.swap(restored.snapshot)
+            if not restored.due(now):
+                waiting.append(restored.job)
+        if waiting:
+            log.info("stored snapshots are served", queries=len(self.store.snapshots()), waiting=len(waiting))
+        if self._storage:
+            self._begin(self._storage.keep_writing())
+        self._advise(self._jobs.values())
+        self._schedule.start(self._jobs.values(), waiting)
+
+    async def reload(self) -> tuple[str, ...]:
+        """Read the configuration anew and put it into force; with faults, which are given, the old one stays."""
+        async with self._reloading:
+            try:
+                loaded = await asyncio.to_thread(self._load)
+            except ConfigError as error:
+                faults = error.lines
+            else:
+                self._exchange(loaded.reusing(self._config))
+                log.info("configuration reloaded", sources=len(self._config.sources), queries=len(self._jobs))
+                return ()
+            self.telemetry.not_configured()
+            log.error("the configuration is wrong, the old one stays", faults=len(faults), first=faults[0])
+            return faults
+
+    def _exchange(self, config: Config) -> None:
+        """Put a configuration in the place of the one in force; all in one step of the loop."""
+        old, jobs = self._jobs, {job.query.key: job for job in plan(config)}
+        kept = {key for key, job in jobs.items() if key in old and old[key].identity == job.identity}
+        same = {name for name, source in config.sources.items() if self._config.sources.get(name) is source}
+        clients = {
+            name: self._clients[name] if name in same else self._client(name, source)
+            for name, source in config.sources.items()
+        }
+        for name in self._clients.keys() - same:
+            self._begin(self._clients[name].retire())
+        for key in old.keys() - jobs.keys():
+            if self._storage:
+                self._storage.forget(old[key].query)
+        self._config, self._jobs, self._clients = config, jobs, clients
+        self._schedule.update(jobs.values())
+        self._poller.configure(clients, kept)
+        self.store.configure(config.queries, kept)
+        self.telemetry.configured(config.queries, kept)
+        self._advise(job for key, job in jobs.items() if key not in kept)
+
+    async def aclose(self) -> None:
+        """Stop all polls, write what waits to be stored, and close all connections."""
+        self._schedule.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for client in self._clients.values():
+            await client.aclose()
+
+    def _client(self, name: str, source: Source) -> Client:
+        return Client(name, source.provider, self.telemetry, clock=steady, now=time.time)
+
+    def _ended(self, outcome: Outcome) -> None:
+        source = outcome.query.source
+        self.telemetry.polled(outcome)
+        self.telemetry.circuit(source, is_open=self._poller.circuit(source).open)
+        if self._storage:
+            self._storage.put(self._jobs[outcome.query.key], outcome, self.store.get(outcome.query))
+
+    def _next_polls(self) -> dict[tuple[str, str], float]:
+        """Give the Unix time of each query's next poll, ticks that are left out for its source's circuit included."""
+        return {
+            key: tick + self._poller.circuit(key[0]).left(self._jobs[key].query) * self._jobs[key].query.interval
+            for key, tick in self._schedule.next_polls().items()
+        }
+
+    def _advise(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            if advice := job.provider.advice(job.query):
+                log.warning("query could be better", source=job.query.source, query=job.query.name, advice=advice)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside all else, until it ends or the exporter stops."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 def address(bound: socket.socket) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -34,8 +34,8 @@ def example() -> str:
 
 
 @contextlib.asynccontextmanager
-async def vendors() -> AsyncIterator[Config]:
-    """Run the simulated vendors, and give the example's configuration pointed at them."""
+async def vendors() -> AsyncIterator[Callable[[], Config]]:
+    """Run the simulated vendors, and give what loads the example's configuration pointed at them."""
     smartsight = SmartSight(
         api_key=CREDENTIALS["SMARTSIGHT_API_KEY"],
         customer_id=CREDENTIALS["SMARTSIGHT_CUSTOMER_ID"],
@@ -54,13 +54,13 @@ async def vendors() -> AsyncIterator[Config]:
             "IBM_URL": f"{ibm_url}/v1",
             "IBM_TOKEN_URL": f"{ibm_url}/oauth2/token",
         }
-        yield load(example(), name="config.example.yaml", env=env)
+        yield lambda: load(example(), name="config.example.yaml", env=env)
 
 
-async def run(sockets: Sequence[socket.socket], metrics_path: str) -> None:
+async def run(sockets: Sequence[socket.socket], options: daemon.Options) -> None:
     """Run until SIGTERM or SIGINT."""
-    async with vendors() as config:
+    async with vendors() as load_example:
         url = daemon.address(sockets[0])
         click.echo("Simulated vendors are running, and the exporter polls them:")
-        click.echo(f"  {url}{metrics_path}\n  {url}/\nStop with Ctrl-C.")
-        await daemon.run(config, sockets, metrics_path)
+        click.echo(f"  {url}{options.metrics_path}\n  {url}/\nStop with Ctrl-C.")
+        await daemon.run(load_example, load_example(), sockets, options)

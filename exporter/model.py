@@ -72,12 +72,15 @@ class Metric:
 class Bounds:
     """What one HTTP request of a query may cost, and for how long a refused log-in rests.
 
-    ``timeout`` and ``interval`` are seconds, ``max_response`` bytes of a body after decompression.
+    ``timeout`` and ``interval`` are seconds, ``max_response`` bytes of a body after decompression. ``until`` is when
+    the next tick is due, on the client's clock: no request is made again then; ``end`` when a request must have ended.
     """
 
     timeout: float
     max_response: int
     interval: float
+    until: float = float("-inf")
+    end: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Query:
     max_series: int
     max_rows: int
     max_response: int
+    max_nesting: int
+    max_label_length: int
     empty_label: str
     on_missing: Literal["absent", "zero"]
     labels: Labels
@@ -119,10 +124,9 @@ class Query:
         """The fields to ask for, each once."""
         return tuple(dict.fromkeys(metric.field for metric in self.metrics))
 
-    @property
-    def bounds(self) -> Bounds:
-        """What one of its HTTP requests may cost."""
-        return Bounds(self.timeout, self.max_response, self.interval)
+    def bounds(self, until: float) -> Bounds:
+        """Give what one of its HTTP requests may cost; ``until`` is when its next tick is due."""
+        return Bounds(self.timeout, self.max_response, self.interval, until)
 
     def filter(self, dimension: str) -> tuple[str, ...]:
         """The values that the query admits for a dimension; empty where it admits all."""

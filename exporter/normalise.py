@@ -159,11 +159,11 @@ class Tabulator:
 
 
 def keys_of(rows: Sequence[Row], query: Query, invalid: set[int]) -> list[Key | None]:
-    """Give each row's label values; ``None``, and its number in ``invalid``, where a dimension is no text."""
+    """Give each row's label values; ``None``, and its number in ``invalid``, where a dimension can't be a label."""
     if not query.dimensions:
         return [()] * len(rows)
     broken: set[int] = set()
-    columns = [labels([row.get(name) for row in rows], query.empty_label, broken) for name in query.dimensions]
+    columns = [labels([row.get(name) for row in rows], query, broken) for name in query.dimensions]
     keys: list[Key | None] = list(zip(*columns, strict=True))
     for row in broken:
         keys[row] = None
@@ -217,19 +217,26 @@ def finite(value: object) -> bool:
         return False
 
 
-def labels(column: Sequence[object], empty: str, broken: set[int]) -> list[str]:
-    """Make label values of a dimension's values; rows with a value that is no text go into ``broken``."""
+def labels(column: Sequence[object], query: Query, broken: set[int]) -> list[str]:
+    """Make label values of a dimension's values.
+
+    Rows with a value that is no text, or too long for the query, go into ``broken``: cut, two could become one.
+    """
+    longest = query.max_label_length
     if set(map(type, column)) <= {str} and "" not in column:
         texts: list[str] = list(column)  # type: ignore[arg-type]  # nothing but str, as was just seen
-        if not NOT_IN_A_LABEL.search("".join(texts)):
+        if max(map(len, texts), default=0) <= longest and not NOT_IN_A_LABEL.search("".join(texts)):
             return texts
     texts = []
     for row, value in enumerate(column):
         try:
-            texts.append(label(value) or empty)
+            text = label(value) or query.empty_label
         except JunkError:
-            texts.append(empty)
+            text = query.empty_label
             broken.add(row)
+        if len(text) > longest:
+            broken.add(row)
+        texts.append(text)
     return texts
 
 

@@ -5,13 +5,15 @@ stays until it is too old.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
 from exporter.aggregate import Aggregate
+from exporter.circuit import Circuit
 from exporter.exposition import Renderer
 from exporter.model import Bounds, Chunk, Outcome, Page, Part, Query, Request, Snapshot, Table, Turn, Window
 from exporter.normalise import Tabulator
@@ -32,8 +34,17 @@ NOTHING: Mapping[str, int] = {}
 class Source(Protocol):
     """Who can be asked: a source's client."""
 
-    async def get(self, request: Request, bounds: Bounds) -> bytes:
-        """Give the body of an answer."""
+    async def get(self, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
+        """Give what ``read`` makes of an answer's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """One tick of a job: the period that it asks for, and what each of its requests may cost."""
+
+    job: Job
+    period: Window
+    bounds: Bounds
 
 
 class Poller:
@@ -56,19 +67,45 @@ class Poller:
         self._cpu = asyncio.Semaphore(1)
         self._renderers: dict[tuple[str, str], Renderer] = {}
         self._last: dict[tuple[str, str], Outcome] = {}
+        self._circuits: defaultdict[str, Circuit] = defaultdict(Circuit)
 
     @property
     def last(self) -> Mapping[tuple[str, str], Outcome]:
         """How the last poll of each query ended, by source and query name; those that have been polled."""
         return self._last
 
+    def circuit(self, source: str) -> Circuit:
+        """Give the circuit of a source."""
+        return self._circuits[source]
+
+    def configure(self, sources: Mapping[str, Source], kept: Collection[tuple[str, str]]) -> None:
+        """Ask these sources from now on, and forget all queries but those that are ``kept``."""
+        changed = [name for name, source in self._sources.items() if sources.get(name) is not source]
+        for name in changed:
+            self._circuits.pop(name, None)
+        for key in [key for key in self._last if key not in kept]:
+            self._circuits[key[0]].forget(self._last.pop(key).query)
+            self._renderers.pop(key, None)
+        self._sources = sources
+
+    def restore(self, outcome: Outcome) -> None:
+        """Take in how a poll ended before this process began."""
+        self._last[outcome.query.key] = outcome
+
+    async def tick(self, job: Job) -> None:
+        """Poll, unless the source is to be left in peace. Raises nothing but cancellation."""
+        if self._circuits[job.query.source].due(job.query):
+            await self.poll(job)
+
     async def poll(self, job: Job) -> None:
         """Poll once. Raises nothing but cancellation."""
-        query, started = job.query, self._clock()
-        period = window(self._now(), interval=query.interval, length=query.window, delay=query.delay)
+        query, started, now = job.query, self._clock(), self._now()
+        period = window(now, interval=query.interval, length=query.window, delay=query.delay)
+        # While a source is left in peace, one request a poll has to do.
+        until = float("-inf") if self._circuits[query.source].open else started + job.next_tick(now) - now
         snapshot, dropped, reason, error = None, NOTHING, "", ""
         try:
-            table = await self._gather(job, period)
+            table = await self._gather(_Tick(job, period, query.bounds(until)))
             chunks = await self._rendered(query, table)
             snapshot, dropped = Snapshot(query, chunks, period, self._clock()), table.dropped
             self._store.swap(snapshot)
@@ -91,34 +128,35 @@ class Poller:
             )
         )
 
-    async def _gather(self, job: Job, period: Window) -> Table:
-        tabulator = Tabulator(job.query)
-        for part in job.parts:
+    async def _gather(self, tick: _Tick) -> Table:
+        tabulator = Tabulator(tick.job.query)
+        for part in tick.job.parts:
             if part.folds:
-                await self._aggregated(job, part, period, tabulator)
+                await self._aggregated(tick, part, tabulator)
             else:
-                await self._pages(job, part, period, tabulator)
+                await self._pages(tick, part, tabulator)
         return tabulator.table()
 
-    async def _aggregated(self, job: Job, part: Part, period: Window, tabulator: Tabulator) -> None:
+    async def _aggregated(self, tick: _Tick, part: Part, tabulator: Tabulator) -> None:
         """Take all pages of one request whose rows are made into fewer."""
-        aggregate, turn = Aggregate(job.query, part), Turn(part, period)
+        query = tick.job.query
+        aggregate, turn = Aggregate(query, part), Turn(part, tick.period)
         while True:
-            page = await self._page(job, turn)
+            page = await self._page(tick, turn)
             doubles = await self._apart(aggregate.add, page.rows)
-            if aggregate.rows > job.query.max_rows:
-                raise BadResponse(f"{part.endpoint}: more than `max_rows` ({job.query.max_rows}) rows to aggregate")
+            if aggregate.rows > query.max_rows:
+                raise BadResponse(f"{part.endpoint}: more than `max_rows` ({query.max_rows}) rows to aggregate")
             if page.next is None:
                 break
             _must_go_on(part, page, doubles)
             turn = replace(turn, cursor=page.next)
         await self._apart(aggregate.finish, tabulator)
 
-    async def _pages(self, job: Job, part: Part, period: Window, tabulator: Tabulator) -> None:
+    async def _pages(self, tick: _Tick, part: Part, tabulator: Tabulator) -> None:
         """Take all pages of one request, until the last one or until ``max_series`` is reached."""
-        turn = Turn(part, period)
+        turn = Turn(part, tick.period)
         while True:
-            page = await self._page(job, turn)
+            page = await self._page(tick, turn)
             doubles = await self._apart(tabulator.add, page.rows, part.fields)
             if page.next is None:
                 return
@@ -129,11 +167,14 @@ class Poller:
                 return
             turn = replace(turn, cursor=page.next)
 
-    async def _page(self, job: Job, turn: Turn) -> Page:
-        query = job.query
-        body = await self._sources[query.source].get(job.provider.request(query, turn), query.bounds)
-        # Decoding thousands of rows takes longer than a scrape may wait.
-        return await self._apart(lambda: job.provider.parse(query, turn, decode(body)))
+    async def _page(self, tick: _Tick, turn: Turn) -> Page:
+        query, provider = tick.job.query, tick.job.provider
+
+        async def read(body: bytes) -> Page:
+            # Decoding thousands of rows takes longer than a scrape may wait.
+            return await self._apart(lambda: provider.parse(query, turn, decode(body, query.max_nesting)))
+
+        return await self._sources[query.source].get(provider.request(query, turn), tick.bounds, read)
 
     async def _apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do work on the CPU beside the event loop, one piece at a time: more at once would only delay scrapes."""
@@ -145,10 +186,16 @@ class Poller:
         return await self._apart(renderer.render, table)
 
     def _note(self, outcome: Outcome) -> None:
-        before = self._last.get(outcome.query.key)
+        before, circuit = self._last.get(outcome.query.key), self._circuits[outcome.query.source]
         self._last[outcome.query.key] = outcome
+        was_open = circuit.open
+        circuit.note(outcome)
         self._ended(outcome)
         _log_change(before, outcome)
+        if circuit.open and not was_open:
+            log.warning("circuit opens: the source's queries are polled less often", source=outcome.query.source)
+        elif was_open and not circuit.open:
+            log.info("circuit closes", source=outcome.query.source)
 
 
 def _must_go_on(part: Part, page: Page, doubles: int) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -12,6 +14,12 @@ from apscheduler.triggers.base import BaseTrigger
 from exporter.plan import Job
 
 EPOCH = datetime.fromtimestamp(0, UTC)
+
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at the wall clock."""
+
+STEP = 0.5
+"""Seconds by which the wall clock has stepped if it went so much more or less than the loop's clock meanwhile."""
 
 
 class GridTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
@@ -39,33 +47,57 @@ class Schedule:
         self._poll = poll
         self._skipped = skipped
         self._jobs: dict[str, Job] = {}
+        self._polls: dict[str, asyncio.Task[None]] = {}
+        self._watch: asyncio.Task[None] | None = None
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
         self._scheduler.add_listener(self._on_skip, EVENT_JOB_MAX_INSTANCES)
 
-    def start(self, jobs: Iterable[Job]) -> None:
-        """Begin; needs a running event loop."""
+    def start(self, jobs: Iterable[Job], waiting: Collection[Job] = ()) -> None:
+        """Begin, with ``waiting`` jobs at their next tick and the others at once; needs a running event loop."""
         self._scheduler.start(paused=True)
-        for job in jobs:
-            scheduled = self._scheduler.add_job(
-                self._run,
-                GridTrigger(job.query.interval, job.offset),
-                args=(job,),
-                next_run_time=datetime.now(UTC),
-            )
-            self._jobs[scheduled.id] = job
+        self.update(jobs, waiting)
         self._scheduler.resume()
+        self._watch = asyncio.create_task(self._watch_clock())
 
-    async def _run(self, job: Job) -> None:
-        # Only stop() cancels; APScheduler would log a cancelled job as an error, with its traceback.
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._poll(job)
+    def update(self, jobs: Iterable[Job], waiting: Collection[Job] = ()) -> None:
+        """Run these jobs from now on. Those that are running already, by identity, go on as they are.
+
+        New ones begin at once, but ``waiting`` ones at their next tick; polls of those that are gone are cancelled.
+        """
+        wanted = {job.identity: job for job in jobs}
+        for number, job in list(self._jobs.items()):
+            if job.identity in wanted:
+                self._jobs[number] = wanted.pop(job.identity)
+            else:
+                self._scheduler.remove_job(number)
+                del self._jobs[number]
+                if running := self._polls.get(number):
+                    running.cancel()
+        for job in wanted.values():
+            number = uuid4().hex
+            self._jobs[number] = job
+            trigger = GridTrigger(job.query.interval, job.offset)
+            first = {} if job in waiting else {"next_run_time": datetime.now(UTC)}
+            self._scheduler.add_job(self._run, trigger, args=(number,), id=number, **first)
+
+    async def _run(self, number: str) -> None:
+        job, task = self._jobs.get(number), asyncio.current_task()
+        if job is None or task is None:
+            return
+        self._polls[number] = task
+        try:
+            # Only stop() and update() cancel; APScheduler would log a cancelled job as an error, with its traceback.
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._poll(job)
+        finally:
+            del self._polls[number]
 
     @property
     def running(self) -> bool:
         """Whether polls are being started."""
-        return bool(self._scheduler.running)
+        return bool(self._scheduler.running) and self._watch is not None and not self._watch.done()
 
     def next_polls(self) -> dict[tuple[str, str], float]:
         """Give the Unix time of each query's next poll."""
@@ -77,8 +109,38 @@ class Schedule:
 
     def stop(self) -> None:
         """Start no more polls, and cancel those that run."""
+        if self._watch:
+            self._watch.cancel()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
+    async def _watch_clock(self) -> None:
+        """Look again at all ticks when the wall clock steps, or the machine has slept.
+
+        The scheduler waits for moments of the wall clock by the loop's clock: after a step back it would wait for a
+        moment that is as far away as the step, after a sleep it would go on with what is left of its wait.
+        """
+        loop = asyncio.get_running_loop()
+        ahead = time.time() - loop.time()
+        while True:
+            await asyncio.sleep(LOOK_AGAIN)
+            before, ahead = ahead, time.time() - loop.time()
+            if abs(ahead - before) > STEP:
+                self._realign(datetime.now(UTC))
+
+    def _realign(self, now: datetime) -> None:
+        """Put each job's next run where it belongs: no farther than its next tick, one that was missed soon.
+
+        Missed ticks are spread by the jobs' offsets, so that the vendor is not asked for everything at once.
+        """
+        for scheduled in self._scheduler.get_jobs():
+            due, job = scheduled.next_run_time, self._jobs[scheduled.id]
+            tick = scheduled.trigger.get_next_fire_time(None, now)
+            if due > tick:
+                scheduled.modify(next_run_time=tick)
+            elif due < now:
+                scheduled.modify(next_run_time=min(tick, now + timedelta(seconds=job.offset)))
+
     def _on_skip(self, event: JobSubmissionEvent) -> None:
-        self._skipped(self._jobs[event.job_id])
+        if job := self._jobs.get(event.job_id):
+            self._skipped(job)

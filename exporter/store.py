@@ -1,6 +1,6 @@
 """The last good answer of each query. One immutable snapshot each, swapped whole, gone when it is too old."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from exporter.model import Query, Snapshot
 
@@ -21,6 +21,13 @@ class Store:
         """Put a snapshot in the place of its query's last one."""
         self._snapshots[snapshot.query.key] = snapshot
         self._next_expiry = min(self._next_expiry, _expiry(snapshot))
+        self._version += 1
+
+    def configure(self, queries: Iterable[Query], kept: Collection[tuple[str, str]]) -> None:
+        """Hold these queries from now on; of the snapshots only those of ``kept`` stay."""
+        self._snapshots = {
+            query.key: self._snapshots.get(query.key) if query.key in kept else None for query in queries
+        }
         self._version += 1
 
     @property

@@ -1,7 +1,7 @@
 """What the exporter says of itself (contract section 4, Itself), rendered by prometheus-client."""
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -9,7 +9,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 import exporter
 from exporter.exposition import Format
-from exporter.model import Exchange, Outcome, Query
+from exporter.model import Exchange, Outcome, Query, Snapshot
 
 PREFIX = "video_analytics_exporter"
 BY_QUERY = ("source", "query")
@@ -77,6 +77,15 @@ class Telemetry:
         self._throttled = self._counter(
             "api_throttled_seconds", "Time that requests waited for the source's limits.", "source"
         )
+        self._retries = self._counter("api_retries", "Requests to the vendor that were made again.", "source")
+        self._remaining = self._gauge(
+            "api_rate_limit_remaining", "Requests that the vendor said it still admits, when it last said so.", "source"
+        )
+        self._circuit = self._gauge(
+            "api_circuit_open",
+            "Whether the source's queries are polled less often, after repeated failures.",
+            "source",
+        )
         self._token_expiry = self._gauge(
             "api_token_expiry_timestamp_seconds", "When the source's access token expires.", "source"
         )
@@ -85,6 +94,26 @@ class Telemetry:
         )
         self._reload_at = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When a good configuration was last read."
+        )
+        self._queries: set[tuple[str, str]] = set()
+        self._sources: set[str] | None = None
+        self._by_query = (
+            self._success,
+            self._last_success,
+            self._window_end,
+            self._series,
+            self._duration,
+            self._polls,
+            self._skipped,
+        )
+        self._by_source = (
+            self._requests,
+            self._request_duration,
+            self._throttled,
+            self._retries,
+            self._remaining,
+            self._circuit,
+            self._token_expiry,
         )
         build = self._gauge("build_info", "The exporter that is running.", "version", "revision", "pythonversion")
         build.labels(exporter.__version__, revision, platform.python_version()).set(1)
@@ -98,15 +127,46 @@ class Telemetry:
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(f"{PREFIX}_{name}", text, labels, registry=self.registry, buckets=SECONDS)
 
-    def configured(self, queries: Iterable[Query]) -> None:
-        """Note a configuration that comes into force."""
+    def configured(self, queries: Iterable[Query], kept: Collection[tuple[str, str]] = ()) -> None:
+        """Note a configuration that comes into force; what is known of queries goes, but for those that are kept."""
+        queries = tuple(queries)
         self._reload_ok.set(1)
         self._reload_at.set(self._clock())
+        for key in self._queries.difference(kept):
+            for metric in self._by_query:
+                metric.remove(*key)
+            for metric in (self._failures, self._dropped):
+                metric.remove_by_labels(dict(zip(BY_QUERY, key, strict=True)))
+        sources = {query.source for query in queries}
+        for source in (self._sources or set()) - sources:
+            for metric in self._by_source:
+                metric.remove_by_labels({"source": source})
+        self._queries, self._sources = {query.key for query in queries}, sources
+        self._info.clear()
         for query in queries:
             periods = (_duration(seconds) for seconds in (query.interval, query.window, query.delay))
             self._info.labels(*query.key, query.endpoint, *periods).set(1)
             self._polls.labels(*query.key)
             self._skipped.labels(*query.key)
+        for source in sources:
+            self._retries.labels(source)
+            self._circuit.labels(source)
+
+    def not_configured(self) -> None:
+        """Note a configuration that can't be used."""
+        self._reload_ok.set(0)
+
+    def restored(self, outcome: Outcome, good: Snapshot | None, since: float) -> None:
+        """Note what was stored before this process began: how the last poll ended, and the last good answer.
+
+        ``since`` is when that answer came, in Unix seconds.
+        """
+        key = outcome.query.key
+        self._success.labels(*key).set(outcome.succeeded)
+        if good:
+            self._last_success.labels(*key).set(since)
+            self._window_end.labels(*key).set(good.window.end)
+            self._series.labels(*key).set(good.series)
 
     def polled(self, outcome: Outcome) -> None:
         """Note how a poll ended."""
@@ -127,18 +187,40 @@ class Telemetry:
         """Note a tick on which the query's poll before was still running."""
         self._skipped.labels(*query.key).inc()
 
+    def _gone(self, source: str) -> bool:
+        """Whether a source is not configured any more: its last requests still end, and must not bring it back."""
+        return self._sources is not None and source not in self._sources
+
+    def circuit(self, source: str, *, is_open: bool) -> None:
+        """Note whether a source's queries are polled less often."""
+        self._circuit.labels(source).set(is_open)
+
+    def retried(self, source: str) -> None:
+        """Note that a request is made again."""
+        if not self._gone(source):
+            self._retries.labels(source).inc()
+
+    def remaining(self, source: str, requests: float) -> None:
+        """Note how many requests the vendor says are left."""
+        if not self._gone(source):
+            self._remaining.labels(source).set(requests)
+
     def requested(self, exchange: Exchange) -> None:
         """Note an HTTP request that ended."""
+        if self._gone(exchange.source):
+            return
         self._requests.labels(exchange.source, exchange.endpoint, exchange.code).inc()
         self._request_duration.labels(exchange.source, exchange.endpoint).observe(exchange.duration)
 
     def throttled(self, source: str, seconds: float) -> None:
         """Note that a request waited for its source's limits."""
-        self._throttled.labels(source).inc(seconds)
+        if not self._gone(source):
+            self._throttled.labels(source).inc(seconds)
 
     def logged_in(self, source: str, life: float) -> None:
         """Note a new access token that is good for so many seconds."""
-        self._token_expiry.labels(source).set(self._clock() + life)
+        if not self._gone(source):
+            self._token_expiry.labels(source).set(self._clock() + life)
 
     def render(self, form: Format) -> bytes:
         """Give all of it as text; in OpenMetrics with the end of file that closes a body."""

@@ -14,6 +14,11 @@ def window(now: float, *, interval: int, length: int, delay: int) -> Window:
     return Window(end - length, end)
 
 
+def next_tick(now: float, *, interval: int, offset: float) -> float:
+    """Give the first moment after ``now`` (Unix seconds) that is ``offset`` after a multiple of the interval."""
+    return ((now - offset) // interval + 1) * interval + offset
+
+
 def offset(name: str, interval: int) -> float:
     """Seconds after the interval's grid at which a query is polled: a hash of its name, the same on every machine."""
     digest = hashlib.sha256(name.encode()).digest()

@@ -22,6 +22,19 @@ def pytest_runtest_setup(item):
             complain(f"needs a real {component}, and none is on PATH")
 
 
+@pytest.fixture(autouse=True)
+def _no_repeats(monkeypatch, request):
+    """Let a request that fails be the end of it, but where a test asks for ``repeats``: their waits are real."""
+    if "repeats" not in request.fixturenames:
+        monkeypatch.setattr("exporter.providers.retry.ATTEMPTS", 1)
+        monkeypatch.setattr("exporter.providers.limits.FIRST_GAP", 0.0)
+
+
+@pytest.fixture
+def repeats():
+    """Have requests made again as in earnest."""
+
+
 @pytest.fixture(scope="session")
 def make_query():
     """Make a query of the model; what is not given is what suits most tests.
@@ -53,6 +66,8 @@ def make_query():
             "max_series": 10_000,
             "max_rows": 2_000_000,
             "max_response": 2**26,
+            "max_nesting": 32,
+            "max_label_length": 1024,
             "empty_label": "unknown",
             "on_missing": "absent",
         }

@@ -312,6 +312,10 @@ class Observed:
 
     def logged_in(self, *_): ...
 
+    def retried(self, _): ...
+
+    def remaining(self, *_): ...
+
 
 class House:
     """Everything from the file to /metrics, in front of a transport; the clocks stand."""
@@ -320,7 +324,7 @@ class House:
         self.config = load(text, name="config.yaml", env={})
         self.store = Store(self.config.queries, lambda: 0.0)
         clients = {
-            name: Client(name, source.provider, Observed(), clock=lambda: now, transport=transport)
+            name: Client(name, source.provider, Observed(), clock=lambda: now, now=lambda: now, transport=transport)
             for name, source in self.config.sources.items()
         }
         self.outcomes = []
@@ -471,7 +475,12 @@ async def test_a_refresh_asks_with_the_refresh_token_alone():
 
     config = load(written("oauth", {"metrics": ["viewercount"]}), name="", env={})
     client = Client(
-        "s", config.sources["s"].provider, Observed(), clock=lambda: time[0], transport=httpx.MockTransport(handle)
+        "s",
+        config.sources["s"].provider,
+        Observed(),
+        clock=lambda: time[0],
+        now=lambda: 1e9,
+        transport=httpx.MockTransport(handle),
     )
     [job] = plan(config)
     poller = Poller(

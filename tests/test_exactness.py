@@ -46,6 +46,10 @@ class Observed:
 
     def logged_in(self, *_): ...
 
+    def retried(self, _): ...
+
+    def remaining(self, *_): ...
+
 
 class House:
     """Queries in front of a transport, with one clock for everybody that a test moves."""
@@ -59,7 +63,9 @@ class House:
         self.transport = transport
         self.store = Store(self.config.queries, lambda: 0.0)
         provider = self.config.sources["s"].provider
-        self.client = Client("s", provider, Observed(), clock=lambda: self.now, transport=transport)
+        self.client = Client(
+            "s", provider, Observed(), clock=lambda: self.now, now=lambda: self.now, transport=transport
+        )
         self.outcomes = []
         self.poller = Poller(
             {"s": self.client}, self.store, self.outcomes.append, now=lambda: self.now, clock=lambda: self.now

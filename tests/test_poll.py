@@ -30,6 +30,10 @@ class Silent:
 
     def logged_in(self, *_): ...
 
+    def retried(self, _): ...
+
+    def remaining(self, *_): ...
+
 
 @dataclass
 class Source:
@@ -38,9 +42,9 @@ class Source:
     answer: object
     asked: list = field(default_factory=list)
 
-    async def get(self, request, bounds):
+    async def get(self, request, bounds, read):
         self.asked.append((request, bounds))
-        return json.dumps(self.answer(dict(request.params))).encode()
+        return await read(json.dumps(self.answer(dict(request.params))).encode())
 
 
 @dataclass
@@ -160,7 +164,8 @@ async def test_the_window_of_the_contract_is_asked_for_and_told(query, window):
     [(request, bounds)] = house.sources["mm"].asked
     assert dict(request.params)["period"] == f"start={window.start},end={window.end}"
     assert outcome.window == house.snapshot().window == window
-    assert bounds == house.jobs["q"].query.bounds
+    job = house.jobs["q"]
+    assert bounds == job.query.bounds(100.0 + job.next_tick(NOW) - NOW)
 
 
 async def test_the_window_is_that_of_the_beginning_on_every_page():
@@ -410,7 +415,7 @@ async def test_each_kind_of_failure_has_its_reason_and_leaves_the_snapshot(answe
         return found(request) if callable(found) else found
 
     provider = house.jobs["q"].provider
-    client = Client("mm", provider, Silent(), clock=lambda: 0.0, transport=httpx.MockTransport(handle))
+    client = Client("mm", provider, Silent(), clock=lambda: 0.0, now=lambda: NOW, transport=httpx.MockTransport(handle))
     house.sources["mm"] = client
     assert (await house.poll()).succeeded
     outcome = await house.poll()
@@ -500,11 +505,9 @@ async def test_another_reason_is_another_state(logged):
     house = smartsight(scripted([NetworkError("down"), {"detail": "?"}, {"detail": "?"}]))
     for _ in range(3):
         await house.poll()
-    assert [(entry["event"], entry["reason"]) for entry in logged] == [
-        ("query fails", "network"),
-        ("query fails", "bad_response"),
-    ]
-    assert all((entry["source"], entry["query"]) == ("mm", "q") for entry in logged)
+    told = [entry for entry in logged if entry["event"] == "query fails"]
+    assert [entry["reason"] for entry in told] == ["network", "bad_response"]
+    assert all((entry["source"], entry["query"]) == ("mm", "q") for entry in told)
 
 
 async def test_a_line_says_what_went_wrong_and_never_the_key(logged):
@@ -515,7 +518,9 @@ async def test_a_line_says_what_went_wrong_and_never_the_key(logged):
         return httpx.Response(403, json={"detail": f"no access with {request.headers['x-api-key']}-key"})
 
     provider = house.jobs["q"].provider
-    house.sources["mm"] = Client("mm", provider, Silent(), clock=lambda: 0.0, transport=httpx.MockTransport(refuse))
+    house.sources["mm"] = Client(
+        "mm", provider, Silent(), clock=lambda: 0.0, now=lambda: NOW, transport=httpx.MockTransport(refuse)
+    )
     outcome = await house.poll()
     assert outcome.error == "metricquery: HTTP 403: no access with <secret>-<secret>"
     assert [entry["error"] for entry in logged] == [outcome.error]

@@ -32,7 +32,7 @@ async def exposed(config, vendor):
     telemetry = Telemetry(lambda: SHOWN_AT)
     transport = httpx.ASGITransport(vendor.app)
     clients = {
-        name: Client(name, source.provider, telemetry, clock=lambda: 0.0, transport=transport)
+        name: Client(name, source.provider, telemetry, clock=lambda: 0.0, now=lambda: 0.0, transport=transport)
         for name, source in config.sources.items()
     }
     poller = Poller(clients, store, lambda _: None, now=lambda: SHOWN_AT, clock=lambda: 0.0)

@@ -41,10 +41,11 @@ CONTRACT = {
     "api_throttled_seconds_total": ("counter", {"source"}),
     "api_rate_limit_remaining": ("gauge", {"source"}),
     "api_token_expiry_timestamp_seconds": ("gauge", {"source"}),
+    "api_circuit_open": ("gauge", {"source"}),
     "shard_ordinal": ("gauge", set()),
     "total_shards": ("gauge", set()),
 }
-LATER = {"api_retries_total", "api_rate_limit_remaining", "shard_ordinal", "total_shards"}
+LATER = {"shard_ordinal", "total_shards"}
 
 
 @pytest.fixture
@@ -69,6 +70,8 @@ def everything(telemetry, query):
     telemetry.requested(Exchange("mm", "metricquery", "200", 0.2))
     telemetry.throttled("mm", 1.5)
     telemetry.logged_in("mm", 3600)
+    telemetry.retried("mm")
+    telemetry.remaining("mm", 7)
 
 
 @pytest.mark.parametrize("form", Format)

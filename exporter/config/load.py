@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from exporter.config import document
@@ -36,6 +37,16 @@ class Config:
 
     sources: Mapping[str, Source]
     queries: tuple[Query, ...]
+
+    def reusing(self, old: "Config") -> "Config":
+        """Give the same with the old sources themselves where nothing about them changed."""
+        return replace(
+            self, sources={name: _same(source, old.sources.get(name)) for name, source in self.sources.items()}
+        )
+
+
+def _same(new: Source, old: Source | None) -> Source:
+    return old if old and old.settings == new.settings else new
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,21 @@ def load(text: str, *, name: str, env: Mapping[str, str]) -> Config:
         located = sorted({(parsed.line(fault.path), _where(fault.path), fault.message) for fault in faults})
         raise ConfigError([_one_line(f"{name}:{line}: {where}{message}") for line, where, message in located])
     return config
+
+
+def load_file(path: Path, env: Mapping[str, str]) -> Config:
+    """Read and check a configuration.
+
+    Raises:
+        ConfigError: with every fault of the file, or why it can't be read.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}; name the configuration with --config.file"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: is no UTF-8 text"]) from None
+    return load(text, name=str(path), env=env)
 
 
 def _related(one: tuple[str | int, ...], other: tuple[str | int, ...]) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from exporter.config.units import Duration, Size, WholeDuration, WholeDurationOrNone
+from exporter.providers.decode import DEEPEST
 from exporter.providers.shapes import Count, Name, Strict, Text, no_boolean
 
 
@@ -66,6 +67,10 @@ class Defaults(Strict):
     )
     max_response: Size = Field(default=64 * 2**20, description="One answer at most, after decompression.")
     max_rows: Count = Field(default=2_000_000, description="Rows at most where this exporter aggregates them.")
+    max_nesting: Count = Field(default=DEEPEST, description="Levels of lists and objects in an answer at most.")
+    max_label_length: Count = Field(
+        default=1024, description="Characters of a label value at most; rows with a longer one are dropped."
+    )
 
 
 class QueryShape(Strict):
@@ -95,3 +100,5 @@ class QueryShape(Strict):
     on_missing: Literal["absent", "zero"] | None = None
     max_response: Size | None = None
     max_rows: Count | None = None
+    max_nesting: Count | None = None
+    max_label_length: Count | None = None

@@ -88,7 +88,7 @@ class _Failure:
 
     def again(self) -> VendorError:
         """Give the error for another request that it concerns too."""
-        return type(self.error)(str(self.error))
+        return self.error.saying(str(self.error))
 
 
 class TokenAuth(SourceAuth):

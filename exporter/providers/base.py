@@ -93,6 +93,10 @@ class Provider(Protocol):
         """Where the API is, without a slash at the end."""
 
     @property
+    def account(self) -> tuple[str, ...]:
+        """What tells this source's data from another's: where it is and whose it is, without any secret."""
+
+    @property
     def credentials(self) -> Credentials:
         """How to log in."""
 

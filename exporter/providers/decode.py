@@ -1,18 +1,33 @@
 """From the bytes of an answer to values."""
 
 import json
+from itertools import chain
 
 import msgspec
 
-from exporter.providers.errors import BadResponse
+from exporter.providers.errors import BadResponse, Broken
+
+CONTAINERS = frozenset((list, dict))
 
 
-def decode(body: bytes) -> object:
+DEEPEST = 32
+"""Levels of lists and objects in an answer, where a query does not say; the vendors' have six."""
+
+
+def decode(body: bytes, deepest: int = DEEPEST) -> object:
     """Decode JSON, Python's ``NaN`` and ``Infinity`` included: vendors that are written in Python send them.
 
     Raises:
-        BadResponse: it is none.
+        Broken: it is none.
+        BadResponse: it is nested deeper than admitted.
     """
+    answer = _decoded(body)
+    if _deeper(answer, deepest):
+        raise BadResponse(f"the answer is nested deeper than `max_nesting` ({deepest} levels)")
+    return answer
+
+
+def _decoded(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
     except (ValueError, RecursionError):
@@ -20,7 +35,20 @@ def decode(body: bytes) -> object:
         try:
             return json.loads(body)
         except (ValueError, RecursionError):
-            raise BadResponse(f"the answer is no JSON but {_kind(body)}") from None
+            raise Broken(f"the answer is no JSON but {_kind(body)}") from None
+
+
+def _deeper(answer: object, most: int) -> bool:
+    """Whether an answer has more levels; looks at it level by level, and at the values of flat rows only by type."""
+    level = [answer] if type(answer) in CONTAINERS else []
+    for _ in range(most):
+        lists = [each for each in level if type(each) is list]
+        objects = [each.values() for each in level if type(each) is dict]
+        children = list(chain.from_iterable(chain(lists, objects)))
+        if CONTAINERS.isdisjoint(map(type, children)):
+            return False
+        level = [child for child in children if type(child) in CONTAINERS]
+    return True
 
 
 def _kind(body: bytes) -> str:

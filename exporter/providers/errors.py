@@ -6,23 +6,35 @@
     ├── AuthError       auth           check the key, the password, the account
     ├── RateLimited     rate_limited   poll less often, or raise the limit
     ├── TimedOut        timeout        raise the time-out, or ask for less
+    │   └── OutOfTime   timeout        the tick's time was up before that of the request
     ├── NetworkError    network        check the route, the name, the certificate
     ├── ServerError     server_error   wait; tell the vendor
     ├── BadRequest      bad_request    change the query
     └── BadResponse     bad_response   not what the API promises; report it
+        └── Broken      bad_response   the same, and perhaps only this time
 
 The second column is the contract's ``reason``. A message says what happened and never holds a secret.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 LONGEST_EXPLANATION = 300
 
 
 class VendorError(Exception):
-    """A request to a vendor brought no answer that can be used."""
+    """A request to a vendor brought no answer that can be used; ``wait`` is what the vendor advises, in seconds."""
 
     reason: ClassVar[str]
+    passing: ClassVar[bool] = False
+    """Whether the same request may well have an answer soon."""
+
+    def __init__(self, text: str, wait: float | None = None) -> None:
+        super().__init__(text)
+        self.wait = wait
+
+    def saying(self, text: str) -> Self:
+        """Give the same error in other words."""
+        return type(self)(text, self.wait)
 
 
 class AuthError(VendorError):
@@ -35,24 +47,32 @@ class RateLimited(VendorError):
     """429: too many requests."""
 
     reason = "rate_limited"
+    passing = True
 
 
 class TimedOut(VendorError):
     """No whole answer within the query's time-out."""
 
     reason = "timeout"
+    passing = True
+
+
+class OutOfTime(TimedOut):
+    """No whole answer before the next tick."""
 
 
 class NetworkError(VendorError):
     """No connection, or one that broke; TLS failures too."""
 
     reason = "network"
+    passing = True
 
 
 class ServerError(VendorError):
     """5xx, the token endpoint's too."""
 
     reason = "server_error"
+    passing = True
 
 
 class BadRequest(VendorError):
@@ -65,6 +85,12 @@ class BadResponse(VendorError):
     """An answer that is not what the API promises: no JSON, another shape, too large, a redirect."""
 
     reason = "bad_response"
+
+
+class Broken(BadResponse):
+    """An answer that did not come through: it can't be decoded at all."""
+
+    passing = True
 
 
 STATUS_FORBIDDEN = (401, 403)

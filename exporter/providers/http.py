@@ -1,34 +1,33 @@
-"""The only place that sends: limits, time-outs, bounds, and the translation of what goes wrong."""
+"""Asking a source: its log-in, its limits, and what is asked again."""
 
 import asyncio
 import contextlib
-import json
-import ssl
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from typing import Protocol
-from urllib.parse import quote, quote_plus
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
 import httpx
 
 from exporter.model import Bounds, Exchange, Lookup, Request
-from exporter.providers.auth import PUNCTUAL, Flow, SourceAuth, flow
+from exporter.providers.advice import advice
+from exporter.providers.auth import Flow, SourceAuth, flow
 from exporter.providers.base import Provider
 from exporter.providers.decode import decode
 from exporter.providers.errors import (
-    LONGEST_EXPLANATION,
     AuthError,
     BadResponse,
-    NetworkError,
+    OutOfTime,
     TimedOut,
     VendorError,
     from_status,
 )
 from exporter.providers.limits import Limiter
+from exporter.providers.lookups import Lookups
+from exporter.providers.retry import retries
+from exporter.providers.scrub import scrub
+from exporter.providers.wire import Wire
 
-DECODED = ("content-encoding", "content-length", "transfer-encoding")
-"""Headers that no longer hold once a body is read."""
+T = TypeVar("T")
 
 
 class Observer(Protocol):
@@ -43,79 +42,119 @@ class Observer(Protocol):
     def logged_in(self, source: str, life: float) -> None:
         """Note a new token that is good for so many seconds."""
 
+    def retried(self, source: str) -> None:
+        """Note that a request is made again."""
+
+    def remaining(self, source: str, requests: float) -> None:
+        """Note how many requests the vendor says are left."""
+
 
 class Client:
-    """Asks one source. ``clock`` gives monotonic seconds; ``transport`` replaces the network in tests."""
+    """Asks one source.
 
-    def __init__(
+    ``clock`` gives steady seconds, ``now`` Unix ones; ``transport`` replaces the network in tests.
+    """
+
+    def __init__(  # noqa: PLR0913 - clocks and network are passed in
         self,
         source: str,
         provider: Provider,
         observer: Observer,
         *,
         clock: Callable[[], float],
+        now: Callable[[], float],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._source = source
         self._provider = provider
-        self._settings = provider.settings
         self._observer = observer
         self._clock = clock
-        self._transport = transport
+        self._now = now
+        self._wire = Wire(provider.settings.http, transport)
         self._auth: SourceAuth = flow(provider.credentials, clock, lambda life: observer.logged_in(source, life))
         self._limiter = Limiter(
-            provider.settings.limits, clock=clock, waited=lambda seconds: observer.throttled(source, seconds)
+            provider.settings.limits,
+            clock=clock,
+            waited=lambda seconds: observer.throttled(source, seconds),
         )
-        self._http: httpx.AsyncClient | None = None
-        self._facts: dict[Lookup, str] = {}
-        self._asking = asyncio.Lock()
-        self._lookups = 0
-        self._lookup_failed_at = 0.0
-        self._lookup_failure: VendorError | None = None
+        self._lookups = Lookups(clock)
+        self._asked = 0
+        self._idle = asyncio.Event()
 
-    async def get(self, request: Request, bounds: Bounds) -> bytes:
-        """Ask for one page, logging in as need be, and give its body.
+    async def get(self, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
+        """Ask for one page, logging in as need be, and give what ``read`` makes of its body.
+
+        What may well come the second time is asked for again until ``bounds.until``.
 
         Args:
             request: what to ask.
             bounds: what each HTTP request may cost; waiting for the source's limits is not in its time-out.
+            read: makes a value of a whole body, or raises :class:`Broken` for one that did not come through.
 
         Raises:
             VendorError: there is no answer that can be used.
         """
+        failed: VendorError | None = None
+
+        async def attempt() -> T:
+            nonlocal failed
+            try:
+                # A repeat ends with the tick; what ends so says less than the failure before it.
+                return await self._once(request, replace(bounds, end=bounds.until) if failed else bounds, read)
+            except OutOfTime as error:
+                failed = failed or error
+                raise failed from None
+            except VendorError as error:
+                failed = error
+                raise
+
+        def again() -> None:
+            self._observer.retried(self._source)
+
+        self._asked += 1
         try:
-            response = await self._logged_in(request, bounds)
-            self._raise_for_status(response)
-        except VendorError as error:
-            if isinstance(error, AuthError):
-                # What was looked up for the account may have changed with its rights.
-                self._facts.clear()
-            raise type(error)(f"{request.endpoint}: {self._scrub(str(error))}") from None
-        return response.content
+            return await retries(bounds.until, clock=self._clock, again=again)(attempt)
+        finally:
+            self._asked -= 1
+            if not self._asked:
+                self._idle.set()
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._http:
-            await self._http.aclose()
+        await self._wire.aclose()
+
+    async def retire(self) -> None:
+        """Close all connections once nobody waits for an answer any more."""
+        while self._asked:
+            self._idle.clear()
+            await self._idle.wait()
+        await self.aclose()
+
+    async def _once(self, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
+        try:
+            response = await self._logged_in(request, bounds)
+            self._raise_for_status(response)
+            return await read(response.content)
+        except VendorError as error:
+            if isinstance(error, AuthError):
+                self._lookups.forget()
+            raise self._told(request.endpoint, error) from None
 
     async def _logged_in(self, request: Request, bounds: Bounds) -> httpx.Response:
         """Send what the log-in flow gives, one request after the other; the last response is the answer."""
-        http = self._opened()
         params = request.params
-        if request.lookup:
-            params += ((request.lookup.name, await self._fact(request.lookup, bounds)),)
-        outgoing = http.build_request(
-            "GET",
-            self._provider.base_url + request.path,
-            params=params,
-            extensions={"endpoint": request.endpoint, "interval": bounds.interval},
+        if lookup := request.lookup:
+            params += ((lookup.name, await self._fact(lookup, bounds)),)
+        url = self._provider.base_url + request.path
+        outgoing = httpx.Request(
+            "GET", url, params=params, extensions={"endpoint": request.endpoint, "interval": bounds.interval}
         )
         async with contextlib.aclosing(self._auth.async_auth_flow(outgoing)) as requests:
             sent: httpx.Request | None = await anext(requests)
             response = None
             while sent:
                 try:
-                    response = await self._exchange(http, sent, bounds)
+                    response = await self._exchange(sent, bounds)
                 except VendorError as error:
                     await requests.athrow(error)
                     raise
@@ -125,44 +164,43 @@ class Client:
         return response
 
     async def _fact(self, lookup: Lookup, bounds: Bounds) -> str:
-        """Give a fact that requests need; the vendor is asked once.
+        async def ask() -> str:
+            try:
+                response = await self._logged_in(Request(lookup.endpoint, lookup.path, ()), bounds)
+                self._raise_for_status(response)
+                return self._provider.fact(lookup, decode(response.content))
+            except VendorError as error:
+                raise self._told(lookup.endpoint, error) from None
 
-        A failure is shared by those that wait for it; a refusal rests for an interval, as that of a log-in does.
-        """
-        asked = self._lookups
-        async with self._asking:
-            if lookup not in self._facts:
-                began, failure = self._clock(), self._lookup_failure
-                rest = bounds.interval - min(PUNCTUAL, bounds.interval / 10)
-                resting = isinstance(failure, AuthError) and began - self._lookup_failed_at < rest
-                if failure and (asked != self._lookups or resting):
-                    raise type(failure)(str(failure))
-                try:
-                    response = await self._logged_in(Request(lookup.endpoint, lookup.path, ()), bounds)
-                    self._raise_for_status(response)
-                    self._facts[lookup] = self._provider.fact(lookup, decode(response.content))
-                except VendorError as error:
-                    self._lookups, self._lookup_failed_at = self._lookups + 1, began
-                    self._lookup_failure = type(error)(f"{lookup.endpoint}: {self._scrub(str(error))}")
-                    raise self._lookup_failure from None
-                self._lookup_failure = None
-        return self._facts[lookup]
+        return await self._lookups.fact(lookup, ask, bounds.interval)
 
-    async def _exchange(self, http: httpx.AsyncClient, request: httpx.Request, bounds: Bounds) -> httpx.Response:
-        async with self._limiter.slot():
+    async def _exchange(self, request: httpx.Request, bounds: Bounds) -> httpx.Response:
+        async with self._limiter.slot(bounds.until):
+            left = bounds.end - self._clock()
+            if left <= 0:
+                raise OutOfTime("the next poll is due")
             started, code = self._clock(), "canceled"
             try:
-                response = await _send(http, request, bounds)
+                response = await self._wire.send(request, min(bounds.timeout, left), bounds.max_response)
             except VendorError as error:
                 code = error.reason
-                raise
+                raise (
+                    OutOfTime(str(error)) if isinstance(error, TimedOut) and left < bounds.timeout else error
+                ) from None
             else:
                 code = str(response.status_code)
+                self._heed(response)
                 return response
             finally:
                 self._observer.requested(
                     Exchange(self._source, request.extensions["endpoint"], code, self._clock() - started)
                 )
+
+    def _heed(self, response: httpx.Response) -> None:
+        found = advice(response.status_code, response.headers, self._now())
+        self._limiter.heed(response.status_code, found)
+        if found.remaining is not None:
+            self._observer.remaining(self._source, found.remaining)
 
     def _raise_for_status(self, response: httpx.Response) -> None:
         kind = from_status(response.status_code)
@@ -174,42 +212,12 @@ class Client:
             explanation = self._provider.explain(decode(response.content))
         except BadResponse:
             explanation = ""
-        raise kind(f"HTTP {response.status_code}" + (f": {explanation}" if explanation else ""))
+        wait = advice(response.status_code, response.headers, self._now()).wait
+        raise kind(f"HTTP {response.status_code}" + (f": {explanation}" if explanation else ""), wait)
 
-    def _scrub(self, text: str) -> str:
-        """Remove secrets, which a vendor may echo, and cut what is too long for a line."""
-        # The longest first: one secret may stand in another.
-        spelled = {spelling for secret in self._auth.secrets for spelling in _spellings(secret)}
-        for secret in sorted(spelled, key=len, reverse=True):
-            text = text.replace(secret, "<secret>")
-        line = " ".join(text.split())
-        return line if len(line) <= LONGEST_EXPLANATION else line[: LONGEST_EXPLANATION - 1] + "…"
-
-    def _opened(self) -> httpx.AsyncClient:
-        if self._http is None:
-            http = self._settings.http
-            try:
-                verify = trust(http.ca_file)
-            except OSError as error:
-                raise NetworkError(
-                    f"the CA file {http.ca_file} can't be used: {error.strerror or 'no certificates in it'}"
-                ) from None
-            # One time-out is for the whole request, in _send; the limiter bounds the connections.
-            self._http = httpx.AsyncClient(
-                verify=verify,
-                proxy=http.proxy_url.get_secret_value() if http.proxy_url else None,
-                http2=True,
-                timeout=None,  # noqa: S113 - see above
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=120),
-                transport=self._transport,
-                follow_redirects=False,
-            )
-        return self._http
-
-
-def _spellings(secret: str) -> tuple[str, ...]:
-    """Give a secret as an echo may spell it: as it is, as a form or a URL has it, and as JSON does."""
-    return secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]
+    def _told(self, endpoint: str, error: VendorError) -> VendorError:
+        """Give an error as it is told: with its endpoint, and without secrets."""
+        return error.saying(f"{endpoint}: {scrub(str(error), self._auth.secrets)}")
 
 
 async def _next(requests: Flow, response: httpx.Response) -> httpx.Request | None:
@@ -218,45 +226,3 @@ async def _next(requests: Flow, response: httpx.Response) -> httpx.Request | Non
         return await requests.asend(response)
     except StopAsyncIteration:
         return None
-
-
-@cache
-def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """Give the authorities to trust. Reading them takes tens of milliseconds, so all sources share them."""
-    return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
-
-
-async def _send(http: httpx.AsyncClient, request: httpx.Request, bounds: Bounds) -> httpx.Response:
-    """Send one request and read its whole body, within bounds of time and size.
-
-    Raises:
-        VendorError: there is no whole response.
-    """
-    try:
-        async with asyncio.timeout(bounds.timeout):
-            response = await http.send(request, stream=True, auth=None)
-            try:
-                # Of one coding a piece grows a thousandfold at most, of two a millionfold, before it can be measured.
-                if "," in response.headers.get("content-encoding", ""):
-                    raise BadResponse("the answer is compressed twice")
-                body = await _read(response, bounds.max_response)
-            finally:
-                await response.aclose()
-    except (TimeoutError, httpx.TimeoutException):
-        raise TimedOut(f"no whole answer within {bounds.timeout:g} s") from None
-    except httpx.DecodingError:
-        raise BadResponse("the answer's compression is broken") from None
-    except httpx.HTTPError as error:
-        raise NetworkError(f"{type(error).__name__}: {error}".rstrip(": ")) from None
-    headers = [(name, value) for name, value in response.headers.items() if name not in DECODED]
-    return httpx.Response(response.status_code, headers=headers, content=body, request=request)
-
-
-async def _read(response: httpx.Response, max_response: int) -> bytes:
-    parts, size = [], 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > max_response:
-            raise BadResponse(f"the answer is larger than `max_response` ({max_response} bytes)")
-        parts.append(part)
-    return b"".join(parts)

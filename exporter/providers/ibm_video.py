@@ -73,6 +73,11 @@ class IbmVideo:
         return self.settings.base_url.rstrip("/")
 
     @property
+    def account(self) -> tuple[str, ...]:
+        """The API and the client whose token tells it the account."""
+        return self.settings.type, self.base_url, self.settings.auth.client_id
+
+    @property
     def credentials(self) -> ClientCredentials:
         """``token_type=jwt`` has to be in the body, and the API wants the token without ``Bearer``."""
         auth = self.settings.auth
@@ -142,7 +147,7 @@ class IbmVideo:
         """Read a page. ``next`` only tells that there is one: its link lacks the query's other parameters."""
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(answer, dict) or not isinstance(data, list):
-            raise BadResponse(f"{turn.part.endpoint}: the answer has no list `data`")
+            raise BadResponse("the answer has no list `data`")
         read = READERS.get(turn.part.endpoint, _point)
         rows = [_row(item, query, turn, read) for item in data]
         pagination = answer.get("pagination")

@@ -80,6 +80,12 @@ class SmartSight:
         return self.settings.base_url.rstrip("/")
 
     @property
+    def account(self) -> tuple[str, ...]:
+        """The host, the customer, and the plan or name by which a log-in sees its data."""
+        own = self.settings
+        return own.type, self.base_url, own.customer_id, str(own.plan_level or ""), own.auth.username or ""
+
+    @property
     def credentials(self) -> ApiKey | Password:
         """The key and its header, or the password for Keycloak's log-in."""
         auth = self.settings.auth
@@ -186,11 +192,11 @@ class SmartSight:
             rows = [read(row) if isinstance(row, dict) else row for row in rows]
         return Page(rows, received if more else None, max(total - received, 0))
 
-    def fact(self, lookup: Lookup, answer: object) -> str:
+    def fact(self, _: Lookup, answer: object) -> str:
         """Read the plan level: a number, or an object that holds it (contract section 1)."""
         value = next((answer[key] for key in LEVELS if key in answer), None) if isinstance(answer, dict) else answer
         if (level := _count(value)) is None:
-            raise BadResponse(f"{lookup.endpoint}: the answer holds no plan level; give the source a `plan_level`")
+            raise BadResponse("the answer holds no plan level; give the source a `plan_level`")
         return str(level)
 
     def explain(self, answer: object) -> str:
@@ -260,7 +266,7 @@ def _rows(answer: object, endpoint: str) -> tuple[list[object], object]:
     for each in answers:
         rows = each.get("response") if isinstance(each, dict) else None
         if not isinstance(rows, list):
-            raise BadResponse(f"{endpoint}: the answer has no list `response`")
+            raise BadResponse("the answer has no list `response`")
         found += rows
     return found, answer.get("totalrecords") if isinstance(answer, dict) else None
 

@@ -36,7 +36,7 @@ def read(status: int, body: bytes, now: float) -> Token:
     try:
         answer = decode(body)
     except BadResponse as error:
-        raise BadResponse(f"the log-in: {error}") from None
+        raise error.saying(f"the log-in: {error}") from None
     access = answer.get("access_token") if isinstance(answer, dict) else None
     if not isinstance(answer, dict) or not isinstance(access, str) or not access or not sendable(access):
         raise BadResponse("the log-in brought no `access_token`")

@@ -26,26 +26,39 @@ HEADINGS = ("Source", "Query", "State", "Last poll", "Window", "Series", "Next p
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the pages show, each asked for anew: queries, their last outcomes and next polls, whether all goes on."""
+    """What the pages show, each asked for anew.
+
+    Queries, their last outcomes and next polls; which sources' circuits are open; whether all goes on.
+    """
 
     queries: Callable[[], Sequence[Query]]
     outcomes: Callable[[], Mapping[Key, Outcome]]
     next_polls: Callable[[], Mapping[Key, float]]
+    circuits: Callable[[], Mapping[str, bool]]
     alive: Callable[[], bool]
 
     @property
     def ready(self) -> bool:
-        """Whether the first poll of every query has ended."""
+        """Whether the first poll of every query has ended; a reload may bring new ones."""
         outcomes = self.outcomes()
         return all(query.key in outcomes for query in self.queries())
 
 
 def page(state: State, metrics_path: str) -> str:
     """Give the page as HTML; all that comes from the configuration or a vendor is escaped."""
-    outcomes, next_polls = state.outcomes(), state.next_polls()
+    outcomes, next_polls, circuits = state.outcomes(), state.next_polls(), state.circuits()
     head = "".join(f'<th scope="col">{heading}</th>' for heading in HEADINGS)
     rows = "".join(
-        "<tr>" + "".join(_cells(query, outcomes.get(query.key), next_polls.get(query.key))) + "</tr>"
+        "<tr>"
+        + "".join(
+            _cells(
+                query,
+                outcomes.get(query.key),
+                next_polls.get(query.key),
+                circuit_open=circuits.get(query.source, False),
+            )
+        )
+        + "</tr>"
         for query in state.queries()
     )
     return (
@@ -58,9 +71,10 @@ def page(state: State, metrics_path: str) -> str:
     )
 
 
-def _cells(query: Query, outcome: Outcome | None, next_poll: float | None) -> Iterator[str]:
+def _cells(query: Query, outcome: Outcome | None, next_poll: float | None, *, circuit_open: bool) -> Iterator[str]:
     state = "waiting" if outcome is None else "ok" if outcome.succeeded else f"fails ({outcome.reason})"
-    yield from (f"<td>{escape(text)}</td>" for text in (query.source, query.name, state))
+    source = f"{query.source} (circuit open: polled less often)" if circuit_open else query.source
+    yield from (f"<td>{escape(text)}</td>" for text in (source, query.name, state))
     yield f"<td>{_time(outcome.ended) if outcome else ''}</td>"
     yield f"<td>{f'{_time(outcome.window.start)} to {_time(outcome.window.end)}' if outcome else ''}</td>"
     yield f'<td class="number">{outcome.series if outcome else ""}</td>'

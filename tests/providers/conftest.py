@@ -71,6 +71,8 @@ class Observed:
     exchanges: list[Exchange] = field(default_factory=list)
     throttles: list[float] = field(default_factory=list)
     lives: list[float] = field(default_factory=list)
+    left: list[float] = field(default_factory=list)
+    retries: int = 0
 
     def requested(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)
@@ -80,6 +82,12 @@ class Observed:
 
     def logged_in(self, _: str, life: float) -> None:
         self.lives.append(life)
+
+    def retried(self, _: str) -> None:
+        self.retries += 1
+
+    def remaining(self, _: str, requests: float) -> None:
+        self.left.append(requests)
 
     @property
     def codes(self) -> list[tuple[str, str]]:
@@ -211,7 +219,7 @@ def client(clock, observed):
 
     def client(asked: Asked, transport: httpx.AsyncBaseTransport, *, time: Callable[[], float] = clock) -> Client:
         name = asked.query.source
-        return Client(name, asked.provider, observed, clock=time, transport=transport)
+        return Client(name, asked.provider, observed, clock=time, now=clock, transport=transport)
 
     return client
 

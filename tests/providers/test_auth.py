@@ -15,6 +15,11 @@ SECRET = "s3cret-of-ibm"
 DAY = 86400
 
 
+async def whole(body):
+    """Read an answer as it is."""
+    return body
+
+
 def token(name="t0ken-1", **more):
     return httpx.Response(200, json={"access_token": name, "token_type": "jwt", "expires_in": DAY} | more)
 
@@ -51,7 +56,9 @@ def ibm(asked, client, bounds):
 
     def ibm(vendor, asked=asked, **more):
         http = client(asked, vendor.transport, **more)
-        return lambda interval=60.0: http.get(asked.request(), Bounds(bounds.timeout, bounds.max_response, interval))
+        return lambda interval=60.0: http.get(
+            asked.request(), Bounds(bounds.timeout, bounds.max_response, interval), whole
+        )
 
     return ibm
 
@@ -69,7 +76,7 @@ async def failing(*calls):
 async def test_the_key_goes_along_in_its_header(ask, client, peer, bounds):
     vendor = peer(httpx.Response(200, content=BODY))
     asked = ask("smartsight", metrics=["views"])
-    await client(asked, vendor.transport).get(asked.request(), bounds)
+    await client(asked, vendor.transport).get(asked.request(), bounds, whole)
     [headers] = vendor.headers
     assert headers["x-api-key"] == "k3y-of-smartsight"
     assert "authorization" not in headers
@@ -79,7 +86,7 @@ async def test_a_key_of_the_configuration_is_asked_with_once(ask, client, peer, 
     vendor = peer(httpx.Response(401, json={"detail": "Invalid or missing API key"}))
     asked = ask("smartsight", metrics=["views"])
     with pytest.raises(AuthError, match="HTTP 401: Invalid or missing API key"):
-        await client(asked, vendor.transport).get(asked.request(), bounds)
+        await client(asked, vendor.transport).get(asked.request(), bounds, whole)
     assert len(vendor.requests) == 1
 
 
@@ -98,11 +105,11 @@ def keyed(ask, key_file):
 async def test_a_rotated_key_file_is_read_after_a_401_and_the_request_repeated(keyed, client, clock, key_file, bounds):
     vendor = SimulatedSmartSight(api_key="old-key", customer_id=199493832, clock=clock)
     http = client(keyed, httpx.ASGITransport(vendor.app))
-    await http.get(keyed.request(), bounds)
+    await http.get(keyed.request(), bounds, whole)
     vendor.api_key = "new-key"
     key_file.write_text("new-key\n")
-    await http.get(keyed.request(), bounds)
-    await http.get(keyed.request(), bounds)
+    await http.get(keyed.request(), bounds, whole)
+    await http.get(keyed.request(), bounds, whole)
     assert [answer.status for answer in vendor.answers] == [200, 401, 200, 200]
 
 
@@ -111,7 +118,7 @@ async def test_a_401_with_the_new_key_too_is_an_auth_error_after_exactly_one_rep
 ):
     vendor = peer(lambda _: httpx.Response(401))
     with pytest.raises(AuthError):
-        await client(keyed, vendor.transport).get(keyed.request(), bounds)
+        await client(keyed, vendor.transport).get(keyed.request(), bounds, whole)
     assert observed.codes == [("metricquery", "401")] * 2
 
 
@@ -119,7 +126,7 @@ async def test_a_401_with_the_new_key_too_is_an_auth_error_after_exactly_one_rep
 async def test_only_a_401_is_repeated(keyed, client, peer, bounds, status):
     vendor = peer(lambda _: httpx.Response(status))
     with pytest.raises(VendorError):
-        await client(keyed, vendor.transport).get(keyed.request(), bounds)
+        await client(keyed, vendor.transport).get(keyed.request(), bounds, whole)
     assert len(vendor.requests) == 1
 
 
@@ -130,7 +137,7 @@ async def test_a_key_file_that_can_t_be_used_is_an_auth_error_and_nothing_is_sen
     key_file.unlink() if content is None else key_file.write_bytes(content)
     vendor = peer(httpx.Response(200))
     with pytest.raises(AuthError, match="API key"):
-        await client(keyed, vendor.transport).get(keyed.request(), bounds)
+        await client(keyed, vendor.transport).get(keyed.request(), bounds, whole)
     assert vendor.requests == []
 
 
@@ -140,7 +147,7 @@ async def test_a_key_file_that_is_gone_after_a_401_is_an_auth_error(keyed, clien
         return httpx.Response(401)
 
     with pytest.raises(AuthError, match="can't be read"):
-        await client(keyed, peer(refuse).transport).get(keyed.request(), bounds)
+        await client(keyed, peer(refuse).transport).get(keyed.request(), bounds, whole)
 
 
 async def test_a_key_that_was_just_rotated_away_is_in_no_error_either(keyed, client, bounds, key_file):
@@ -156,10 +163,10 @@ async def test_a_key_that_was_just_rotated_away_is_in_no_error_either(keyed, cli
     http = client(keyed, httpx.MockTransport(handle))
     request = keyed.request()
     slow = type(request)(request.endpoint, request.path, (("orderby", "slow"),))
-    running = asyncio.create_task(http.get(slow, bounds))
+    running = asyncio.create_task(http.get(slow, bounds, whole))
     await arrived.wait()
     key_file.write_text("new-key")
-    await http.get(request, bounds)
+    await http.get(request, bounds, whole)
     gate.set()
     with pytest.raises(AuthError) as caught:
         await running
@@ -383,7 +390,7 @@ async def test_an_answer_of_the_token_endpoint_has_its_error(ibm, answer, kind):
     vendor = Ibm(lambda _: answer)
     with pytest.raises(VendorError, match=r"^total-views: ") as caught:
         await ibm(vendor)()
-    assert caught.type is kind
+    assert caught.value.reason == kind.reason
     assert len(vendor.logins) == 1
     assert vendor.asked == []
 
@@ -560,7 +567,7 @@ async def test_no_object_shows_a_secret_in_its_repr(ask, client, bounds):
     asked = ask("ibm_video", metrics=["total_views"])
     vendor = Ibm(api=lambda _: httpx.Response(500))
     http = client(asked, vendor.transport)
-    await failing(http.get(asked.request(), bounds))
+    await failing(http.get(asked.request(), bounds, whole))
     things = [http, http._auth, http._auth._credentials, http._auth.__dict__["_failure"], asked.provider, asked.query]
     assert not any(secret in repr(things) for secret in (SECRET, BASIC, "t0ken"))
 
@@ -568,5 +575,5 @@ async def test_no_object_shows_a_secret_in_its_repr(ask, client, bounds):
 async def test_what_is_kept_of_a_failed_login_shows_no_secret_that_was_echoed(ask, client, bounds):
     asked = ask("ibm_video", metrics=["total_views"])
     http = client(asked, Ibm(lambda _: httpx.Response(400, json={"error": f"bad {SECRET}"})).transport)
-    await failing(http.get(asked.request(), bounds))
+    await failing(http.get(asked.request(), bounds, whole))
     assert SECRET not in repr(http._auth._failure)

@@ -15,6 +15,11 @@ KEY = "k3y-of-smartsight"
 BODY = b'{"response": []}'
 
 
+async def whole(body):
+    """Read an answer as it is."""
+    return body
+
+
 class Stream(httpx.AsyncByteStream):
     """A body that comes in pieces, one every ``pause`` seconds; with ``for ever`` the last one again and again."""
 
@@ -45,7 +50,7 @@ def get(asked, client, bounds):
     async def get(answer, bounds=bounds, **more):
         transport = answer if isinstance(answer, httpx.AsyncBaseTransport) else httpx.MockTransport(lambda _: answer)
         async with contextclosing(client(asked, transport, **more)) as vendor:
-            return await vendor.get(asked.request(), bounds)
+            return await vendor.get(asked.request(), bounds, whole)
 
     return get
 
@@ -143,7 +148,7 @@ async def test_a_redirect_is_never_followed_and_the_key_never_sent_elsewhere(
 ):
     vendor = peer(lambda _: httpx.Response(status, headers={"location": target}))
     with pytest.raises(BadResponse, match="redirect"):
-        await client(asked, vendor.transport).get(asked.request(), bounds)
+        await client(asked, vendor.transport).get(asked.request(), bounds, whole)
     assert [request.url.host for request in vendor.requests] == ["smartsight.mediamelon.com"]
 
 
@@ -167,7 +172,7 @@ def test_the_time_out_is_for_the_whole_body(virtual, asked, client, observed, bo
         transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=stream))
         began = time()
         with pytest.raises(TimedOut, match="90 s"):
-            await client(asked, transport, time=time).get(asked.request(), bounds)
+            await client(asked, transport, time=time).get(asked.request(), bounds, whole)
         took.append(time() - began)
 
     virtual(main)
@@ -183,7 +188,7 @@ def test_the_time_out_is_for_the_headers_too(virtual, asked, client, bounds):
             await asyncio.Event().wait()
 
         with pytest.raises(TimedOut):
-            await client(asked, httpx.MockTransport(handle), time=time).get(asked.request(), bounds)
+            await client(asked, httpx.MockTransport(handle), time=time).get(asked.request(), bounds, whole)
 
     virtual(main)
 
@@ -191,7 +196,7 @@ def test_the_time_out_is_for_the_headers_too(virtual, asked, client, bounds):
 def test_an_answer_just_in_time_is_an_answer(virtual, asked, client, bounds):
     async def main(time):
         transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Stream(b"{", b"}", pause=44.9)))
-        assert await client(asked, transport, time=time).get(asked.request(), bounds) == b"{}"
+        assert await client(asked, transport, time=time).get(asked.request(), bounds, whole) == b"{}"
 
     virtual(main)
 
@@ -202,7 +207,7 @@ def test_waiting_for_the_source_s_limits_is_not_in_the_time_out(virtual, ask, cl
     async def main(time):
         transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Stream(b"{", b"}", pause=40)))
         vendor = client(asked, transport, time=time)
-        await asyncio.gather(*(vendor.get(asked.request(), bounds) for _ in range(3)))
+        await asyncio.gather(*(vendor.get(asked.request(), bounds, whole) for _ in range(3)))
 
     virtual(main)
     assert [exchange.duration for exchange in observed.exchanges] == pytest.approx([80, 80, 80])
@@ -302,7 +307,7 @@ async def test_a_connection_that_breaks_within_the_body_is_a_network_error(get):
 async def reached(ask, client, bounds, scheme, port):
     asked = ask("smartsight", source={"base_url": f"{scheme}://127.0.0.1:{port}"}, metrics=["views"])
     async with contextclosing(client(asked, None)) as vendor:
-        return await vendor.get(asked.request(), bounds)
+        return await vendor.get(asked.request(), bounds, whole)
 
 
 async def test_a_port_that_nobody_listens_on_is_a_network_error(ask, client, bounds):
@@ -336,12 +341,12 @@ async def test_a_ca_file_that_can_t_be_used_is_a_network_error_that_names_it(ask
         path.write_text(content)
     asked = ask("smartsight", source={"http": {"ca_file": str(path)}}, metrics=["views"])
     with pytest.raises(NetworkError, match=r"ca\.pem"):
-        await client(asked, None).get(asked.request(), bounds)
+        await client(asked, None).get(asked.request(), bounds, whole)
 
 
 def test_certificates_are_verified_whatever_is_trusted(asked, client):
     vendor = client(asked, None)
-    context = vendor._opened()._transport._pool._ssl_context
+    context = vendor._wire._opened()._transport._pool._ssl_context
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
 
@@ -356,7 +361,7 @@ async def test_a_url_that_can_t_be_asked_is_an_error_of_the_vendor_s_and_no_bug(
         assert type(error).__name__ == "ConfigError"  # noqa: PT017
         return
     with pytest.raises(VendorError):
-        await client(asked, raising(httpx.ConnectError("no such host"))).get(asked.request(), bounds)
+        await client(asked, raising(httpx.ConnectError("no such host"))).get(asked.request(), bounds, whole)
 
 
 # --- What is told ---------------------------------------------------------------------------------------------------
@@ -369,7 +374,7 @@ async def test_each_request_is_told_with_its_endpoint_its_code_and_how_long_it_t
         clock.now += 2.5
         return httpx.Response(200, content=BODY)
 
-    await client(asked, httpx.MockTransport(handle)).get(asked.request(), bounds)
+    await client(asked, httpx.MockTransport(handle)).get(asked.request(), bounds, whole)
     [exchange] = observed.exchanges
     assert (exchange.source, exchange.endpoint, exchange.code) == ("smartsight", "metricquery", "200")
     assert exchange.duration == pytest.approx(2.5)
@@ -402,12 +407,12 @@ async def test_a_request_that_is_cancelled_is_told_and_its_slot_given_back(ask, 
         return await asyncio.Event().wait()
 
     vendor = client(asked, httpx.MockTransport(handle))
-    first = asyncio.create_task(vendor.get(asked.request(), bounds))
+    first = asyncio.create_task(vendor.get(asked.request(), bounds, whole))
     await arrived.wait()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    assert await vendor.get(asked.request(), bounds) == BODY
+    assert await vendor.get(asked.request(), bounds, whole) == BODY
     assert [code for _, code in observed.codes] == ["canceled", "200"]
 
 
@@ -446,7 +451,7 @@ async def test_a_key_that_no_header_takes_is_not_in_the_error(ask, client, bound
         asked = ask("smartsight", source=source, metrics=["views"])
         async with contextclosing(client(asked, None)) as vendor:
             with pytest.raises(VendorError) as caught:
-                await vendor.get(asked.request(), bounds)
+                await vendor.get(asked.request(), bounds, whole)
     assert "k3y" not in str(caught.value)
 
 
@@ -455,7 +460,7 @@ async def test_a_key_with_characters_of_no_header_is_an_auth_error_and_not_sent(
     vendor = peer(lambda _: httpx.Response(200))
     asked = ask("smartsight", source={"auth": {"api_key": key}}, metrics=["views"])
     with pytest.raises(AuthError) as caught:
-        await client(asked, vendor.transport).get(asked.request(), bounds)
+        await client(asked, vendor.transport).get(asked.request(), bounds, whole)
     assert key not in str(caught.value)
     assert vendor.requests == []
 

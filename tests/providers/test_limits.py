@@ -10,6 +10,7 @@ from exporter.providers.limits import Limiter
 from exporter.providers.shapes import Limits
 
 ROUNDING = 1e-6
+FOREVER = float("inf")
 arrivals = st.lists(st.tuples(st.floats(0, 90), st.floats(0, 40)), min_size=1, max_size=40)
 
 
@@ -23,7 +24,7 @@ def play(virtual, limits, jobs):
 
         async def one(number, arrival, duration):
             await asyncio.sleep(arrival)
-            async with limiter.slot():
+            async with limiter.slot(FOREVER):
                 start = time() - begin
                 await asyncio.sleep(duration)
                 spans.append((number, start, time() - begin))
@@ -96,7 +97,7 @@ def test_who_gives_up_waiting_leaves_the_others_their_turn(virtual, leave):
         begin = time()
 
         async def one(name):
-            async with limiter.slot():
+            async with limiter.slot(FOREVER):
                 started.append((name, time() - begin))
 
         tasks = [asyncio.create_task(one(name)) for name in "abcd"]
@@ -113,7 +114,7 @@ def test_a_slot_is_free_again_when_its_request_fails(virtual):
         limiter = Limiter(Limits(concurrency=1), clock=time)
         for _ in range(3):
             with pytest.raises(ValueError, match="broken"):
-                async with limiter.slot():
+                async with limiter.slot(FOREVER):
                     raise ValueError("broken")
 
     virtual(main)

@@ -21,11 +21,13 @@ class Shown:
         self.queries = []
         self.outcomes = {}
         self.next_polls = {}
+        self.circuits = {}
         self.alive = True
         self.state = State(
             queries=lambda: self.queries,
             outcomes=lambda: self.outcomes,
             next_polls=lambda: self.next_polls,
+            circuits=lambda: self.circuits,
             alive=lambda: self.alive,
         )
 

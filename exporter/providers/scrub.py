@@ -1,0 +1,22 @@
+"""Removing secrets from what is shown: a vendor may echo them, spelled in many ways."""
+
+import json
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+from exporter.providers.errors import LONGEST_EXPLANATION
+
+
+def scrub(text: str, secrets: Iterable[str]) -> str:
+    """Give a text as one line, without secrets, and cut where it is too long."""
+    spelled = {spelling for secret in secrets for spelling in _spellings(secret)}
+    # The longest first: one secret may stand in another.
+    for secret in sorted(spelled, key=len, reverse=True):
+        text = text.replace(secret, "<secret>")
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_EXPLANATION else line[: LONGEST_EXPLANATION - 1] + "…"
+
+
+def _spellings(secret: str) -> tuple[str, ...]:
+    """Give a secret as it is, as a form or a URL has it, and as JSON does."""
+    return secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]

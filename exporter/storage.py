@@ -1,0 +1,176 @@
+"""The last snapshots on disk (``--storage.path``), so that a restart loses nothing that is still good.
+
+One file a query, replaced whole: a digest, and what it is of. A file that is no such thing is set aside.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from exporter.model import Chunk, Outcome, Query, Snapshot, Window
+from exporter.plan import Job
+
+log = structlog.get_logger(__name__)
+
+MAGIC = b"video-analytics-exporter snapshot 1\n"
+SUFFIX = ".snapshot"
+ASIDE = ".damaged"
+EVERY = 0.5
+"""Seconds between two looks at what is to be written; the contract promises 2 from poll to disk."""
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """What a file holds: how the last poll ended, and the last good answer. Times in Unix seconds."""
+
+    identity: str
+    window: Window
+    ended: float
+    duration: float
+    series: int
+    reason: str
+    good: bool
+    taken: float
+    good_window: Window
+    max_age: float
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A job's past: its last outcome, and its last good answer where that is still to be served."""
+
+    job: Job
+    outcome: Outcome
+    snapshot: Snapshot | None
+    taken: float
+    """When the snapshot's answer was complete, in Unix seconds."""
+
+    def due(self, now: float) -> bool:
+        """Whether a tick has passed since the last poll began."""
+        began = self.outcome.ended - self.outcome.duration
+        return began > now or self.job.next_tick(began) <= now
+
+
+class Storage:
+    """Snapshots by job in a directory. ``now`` gives Unix seconds, ``clock`` the store's."""
+
+    def __init__(self, directory: Path, now: Callable[[], float], clock: Callable[[], float]) -> None:
+        self._directory = directory
+        self._now = now
+        self._clock = clock
+        self._waiting: dict[str, _Stored] = {}
+        self._writing = threading.Lock()
+        self._works = True
+
+    def restore(self, jobs: Iterable[Job]) -> Iterator[Restored]:
+        """Give what is known of these jobs; what is damaged is set aside, what nobody will want again is deleted."""
+        by_file = {_file(job.query): job for job in jobs}
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            files = sorted(self._directory.glob(f"*{SUFFIX}"))
+        except OSError as error:
+            self._complain(error)
+            return
+        for path in files:
+            stored = self._read(path)
+            job = by_file.get(path.name)
+            if stored and job and stored.identity == job.identity:
+                yield self._restored(job, stored)
+            elif stored and stored.taken + stored.max_age < self._now():
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def put(self, job: Job, outcome: Outcome, snapshot: Snapshot | None) -> None:
+        """Take in how a poll ended and what is served since; it is written soon."""
+        wall = self._now() - self._clock()
+        self._waiting[_file(job.query)] = _Stored(
+            identity=job.identity,
+            window=outcome.window,
+            ended=outcome.ended,
+            duration=outcome.duration,
+            series=outcome.series,
+            reason=outcome.reason,
+            good=snapshot is not None,
+            taken=snapshot.taken + wall if snapshot else 0.0,
+            good_window=snapshot.window if snapshot else outcome.window,
+            max_age=job.query.max_age,
+            chunks=snapshot.chunks if snapshot else (),
+        )
+
+    def forget(self, query: Query) -> None:
+        """Delete what is stored of a query that is no longer configured."""
+        self._waiting.pop(_file(query), None)
+        with contextlib.suppress(OSError):
+            (self._directory / _file(query)).unlink()
+
+    async def keep_writing(self) -> None:
+        """Write what waits, until cancelled; then once more, at once."""
+        try:
+            while True:
+                await asyncio.sleep(EVERY)
+                if self._waiting:
+                    waiting, self._waiting = self._waiting, {}
+                    await asyncio.to_thread(self._write, waiting)
+        finally:
+            self._write(self._waiting)
+
+    def _write(self, waiting: Mapping[str, _Stored]) -> None:
+        """Replace files whole. Not forced to the disk: it is the process that may die, not the machine."""
+        try:
+            with self._writing:
+                for name, stored in waiting.items():
+                    content, path = msgspec.msgpack.encode(stored), self._directory / name
+                    new = path.with_suffix(".new")
+                    new.write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
+                    new.replace(path)
+        except OSError as error:
+            self._complain(error)
+        else:
+            if waiting and not self._works:
+                log.info("snapshots are stored again", path=str(self._directory))
+                self._works = True
+
+    def _complain(self, error: OSError) -> None:
+        """Say once that the directory can't be used; the exporter goes on without."""
+        if self._works:
+            log.error("snapshots can't be stored", path=str(self._directory), error=error.strerror)
+        self._works = False
+
+    def _read(self, path: Path) -> _Stored | None:
+        try:
+            content = path.read_bytes()
+            start = len(MAGIC) + hashlib.sha256().digest_size
+            if not content.startswith(MAGIC) or content[len(MAGIC) : start] != hashlib.sha256(content[start:]).digest():
+                raise ValueError("it is damaged, or was written by something else")  # noqa: TRY301
+            return msgspec.msgpack.decode(content[start:], type=_Stored)
+        except (OSError, ValueError) as error:
+            log.warning("a stored snapshot is set aside", path=str(path), error=str(error))
+            with contextlib.suppress(OSError):
+                path.replace(path.with_suffix(ASIDE))
+            return None
+
+    def _restored(self, job: Job, stored: _Stored) -> Restored:
+        outcome = Outcome(
+            query=job.query,
+            window=stored.window,
+            ended=stored.ended,
+            duration=stored.duration,
+            series=stored.series,
+            reason=stored.reason,
+            error="failed before the restart" if stored.reason else "",
+        )
+        age = self._now() - stored.taken
+        fresh = stored.good and 0 <= age < job.query.max_age
+        snapshot = Snapshot(job.query, stored.chunks, stored.good_window, self._clock() - age) if fresh else None
+        return Restored(job, outcome, snapshot, stored.taken)
+
+
+def _file(query: Query) -> str:
+    return hashlib.sha256("\0".join(query.key).encode()).hexdigest()[:32] + SUFFIX
