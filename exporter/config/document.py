@@ -29,6 +29,21 @@ CORE_SCHEMA = (
 
 NO_YAML = "is no valid YAML: "
 
+HINTS = {
+    r"'\t' that cannot start": "indent with spaces, not with tabs",
+    "that cannot start any token": "put a text that begins with it in quotes",
+    "mapping values are not allowed": "check the indentation, and put a text that holds `: ` in quotes",
+    "expected <block end>": "check the indentation: it is not that of the lines above",
+    "could not find expected ':'": "a key needs a colon and a space behind it",
+    "undefined alias": "put a text that begins with * in quotes",
+    "unexpected end of stream": "a quote is not closed",
+    "unknown escape character": "put a text that holds a backslash in single quotes",
+    "expected chomping or indentation indicators": "put a text that begins with > or | in quotes",
+    "expected a comment or a line break": "put a text that begins with > or | in quotes",
+    "expected a single document": "remove the line `---` in the middle",
+}
+"""What to do about PyYAML's words, the first that match."""
+
 
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML declares it so
@@ -87,7 +102,11 @@ def _broken(line: int, problem: str) -> Document:
 def _problem(error: yaml.MarkedYAMLError) -> str:
     """Say what PyYAML says, less what it quotes: an unquoted secret may begin with ``*``, ``&`` or ``!``."""
     problem = f"{error.context}, {error.problem}" if (error.problem or "").startswith("but ") else error.problem
-    return re.sub(r" ([\"'])(?:(?!\1).){3,}\1", "", problem or "can't be read")
+    said = re.sub(r" ([\"'])(?:(?!\1).){3,}\1", "", problem or "can't be read")
+    begin, end = error.context_mark, error.problem_mark
+    since = f" (it began on line {begin.line + 1})" if begin and end and begin.line < end.line else ""
+    hint = next((f"; {hint}" for words, hint in HINTS.items() if words in said), "")
+    return said.removesuffix(", but found") + since + hint
 
 
 class _Builder:

@@ -141,7 +141,9 @@ def _config(data: object, report: Callable[[Fault], None]) -> Config | None:
 def _section(data: Mapping[str, Any], key: str, kind: type, report: Callable[[Fault], None]) -> Any:  # noqa: ANN401
     section = data.get(key)
     if not isinstance(section, kind) or not section:
-        report(Fault((key,), f"must be a {'list' if kind is list else 'mapping'} with at least one entry"))
+        how = "list" if kind is list else "mapping"
+        hint = "; begin each with `- `" if kind is list else "; begin each with its name and `:`"
+        report(Fault((key,), f"must be a {how} with at least one entry{hint if section else ''}"))
         return kind()
     return section
 
@@ -208,7 +210,8 @@ def _asked(
     for name in dict.fromkeys(shape.source or ()):
         if name not in sources:
             there = ", ".join(sources) or "none"
-            report(Fault((*path, "source"), f"there is no source `{name}`{near(name, sources)}; there are: {there}"))
+            hint = " (several sources are a list: `[a, b]`)" if "," in name else near(name, sources)
+            report(Fault((*path, "source"), f"there is no source `{name}`{hint}; there are: {there}"))
     if len({declared.provider for declared in known if declared.provider}) > 1:
         report(Fault((*path, "source"), "the sources are of several types; make a query for each type"))
     yield from known or (_Declared(None, {}),)

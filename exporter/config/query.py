@@ -35,7 +35,8 @@ def query_faults(
     for name, values in shape.filters.items():
         for value in values:
             if set(value) & set(FILTER_SYNTAX):
-                yield Fault(("filters", name), f"the value `{value}` holds one of {' '.join(FILTER_SYNTAX)}")
+                hint = "; several values are a list: `[a, b]`" if "|" in value else ""
+                yield Fault(("filters", name), f"the value `{value}` holds one of {' '.join(FILTER_SYNTAX)}{hint}")
     if provider:
         query = asked(shape, wrong)
         yield from provider.query_faults(query, settings)

@@ -32,7 +32,7 @@ WORDS = {
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
-    "list_type": "must be a list",
+    "list_type": "must be a list; write it as [a, b]",
     "dict_type": "must be a mapping of keys to values",
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
@@ -124,11 +124,19 @@ def _words(model: type[BaseModel], detail: ErrorDetails) -> str:
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"])
         return f"must be {context['expected']}{near(str(detail['input']).lower(), words)}"
+    if kind == "string_type":
+        return _no_text(detail["input"])
     if kind in TEMPLATES:
         return TEMPLATES[kind].format(**context)
     if kind == "string_pattern_mismatch":
         return PATTERNS[context["pattern"]]
     return WORDS.get(kind, "has the wrong type")
+
+
+def _no_text(value: object) -> str:
+    if isinstance(value, list | dict):
+        return f"must be a text, not a {'list' if isinstance(value, list) else 'mapping'}"
+    return "must be a text, and is empty" if value is None else WORDS["string_type"]
 
 
 def _keys(model: type[BaseModel], path: Path) -> list[str]:
