@@ -1,6 +1,7 @@
 """Durations and sizes as a person writes them."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -44,9 +45,21 @@ def size(value: object) -> int:
     return int(match["number"]) * BYTES[match["unit"] or "B"]
 
 
-_JSON = {"type": ["string", "number"]}
+def _json(kind: str, least: Mapping[str, int], *patterns: str) -> WithJsonSchema:
+    """Give what JSON Schema knows of it: a number, a text that reads as one, or a text with a variable."""
+    text = "|".join(f"^{pattern}$" for pattern in patterns) + r"|\$\{"
+    return WithJsonSchema({"anyOf": [{"type": kind, **least}, {"type": "string", "pattern": text}]})
 
-Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0), WithJsonSchema(_JSON)]
-WholeDuration = Annotated[int, BeforeValidator(whole_seconds), Field(gt=0), WithJsonSchema(_JSON)]
-WholeDurationOrNone = Annotated[int, BeforeValidator(whole_seconds), Field(ge=0), WithJsonSchema(_JSON)]
-Size = Annotated[int, BeforeValidator(size), Field(gt=0), WithJsonSchema(_JSON)]
+
+_PARTS = "(?=.)" + "".join(f"([0-9]{{1,15}}{unit})?" for unit in SECONDS)
+_SIZE = r"[0-9]{1,15}\s*([KMG]i?B|B)?"
+_MORE, _NOT_LESS = {"exclusiveMinimum": 0}, {"minimum": 0}
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0), _json("number", _MORE, _PARTS, PLAIN.pattern)]
+WholeDuration = Annotated[
+    int, BeforeValidator(whole_seconds), Field(gt=0), _json("integer", _MORE, _PARTS, PLAIN.pattern)
+]
+WholeDurationOrNone = Annotated[
+    int, BeforeValidator(whole_seconds), Field(ge=0), _json("integer", _NOT_LESS, _PARTS, PLAIN.pattern)
+]
+Size = Annotated[int, BeforeValidator(size), Field(gt=0), _json("integer", _MORE, _SIZE)]
