@@ -1,8 +1,11 @@
 """The command line (contract section 2)."""
 
+import asyncio
 import contextlib
+import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,8 +15,9 @@ import click
 import uvloop
 
 import exporter
-from exporter import daemon, demo, listing, logs
-from exporter.config import Config, ConfigError, load_file
+from exporter import daemon, demo, logs
+from exporter.commands import answers, asking, forecast, forecast_tables, listing, summary
+from exporter.config import Config, ConfigError, jsonschema, load_file
 from exporter.providers import PROVIDERS
 from exporter.web.app import PAGES
 from exporter.web.listen import AddressError, bind
@@ -104,7 +108,8 @@ def demo_(**flags: Any) -> None:  # noqa: ANN401 - the flags of `serving`
 def check(config_file: Path) -> None:
     """Read the configuration and print every error of it, or a summary."""
     config = read(config_file)
-    click.echo(f"{config_file}: {len(config.sources)} sources, {len(config.queries)} queries, no errors")
+    click.echo(f"{config_file}: {summary.headline(config)}\n")
+    summary.show(config, time.time())
 
 
 @main.command()
@@ -146,3 +151,67 @@ def fail(*lines: str) -> NoReturn:
     for line in lines:
         click.echo(line, err=True)
     sys.exit(1)
+
+
+@main.command()
+@config_file
+@click.option("--output", "output", default="table", show_default=True, type=click.Choice(("table", "json")))
+def plan(config_file: Path, output: str) -> None:
+    """Print what `run` would ask, when and how often; nothing is sent."""
+    found = forecast.forecast(read(config_file), time.time())
+    if output == "json":
+        click.echo(forecast.as_json(found))
+    else:
+        forecast_tables.show(found)
+
+
+def _query_names(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """Complete the name of a query from the file that the line names; a file that can't be read completes nothing."""
+    path = context.params.get("config_file") or Path("config.yaml")
+    try:
+        return [name for name in asking.names(path.read_text("utf-8")) if name.startswith(begun)]
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+OUTPUTS: dict[str, Callable[[Sequence[asking.Answer]], None]] = {
+    "table": answers.show,
+    "json": lambda found: click.echo(answers.as_json(found)),
+    "openmetrics": lambda found: click.echo(answers.as_openmetrics(found), nl=False),
+}
+
+
+@main.command()
+@config_file
+@click.argument("name", shell_complete=_query_names)
+@click.option("--source", "sources", multiple=True, help="Only this one of its sources; may be given several times.")
+@click.option("--output", "output", default="table", show_default=True, type=click.Choice(tuple(OUTPUTS)))
+@click.option("--watch", "watch", is_flag=True, help="Again every interval, until Ctrl-C.")
+def query(config_file: Path, name: str, sources: Sequence[str], output: str, *, watch: bool) -> None:
+    """Poll the query NAME now, and print what comes."""
+    config = read(config_file)
+    # A failure is one line of this command's own, and no line of a log.
+    logs.configure("critical", "logfmt")
+
+    def told(found: Sequence[asking.Answer]) -> None:
+        if good := [answer for answer in found if answer.snapshot]:
+            OUTPUTS[output](good)
+        for line in filter(None, map(asking.error, found)):
+            click.echo(line, err=True)
+
+    try:
+        jobs = asking.jobs(config, name, sources)
+        succeeded = asyncio.run(asking.ask(config, jobs, told, again=watch))
+    except asking.AskError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        if not watch:
+            raise
+        succeeded = True
+    sys.exit(0 if succeeded else 1)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    click.echo(json.dumps(jsonschema.schema(), indent=2))

@@ -79,7 +79,7 @@ def test_check_of_a_right_file_prints_a_summary_and_exits_0(invoke, config):
     path = config()
     result = invoke("check", "--config.file", path)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == f"{path}: 1 sources, 2 queries, no errors\n"
+    assert result.stdout.splitlines()[0] == f"{path}: 1 source, 2 queries, no errors"
 
 
 def test_check_of_a_wrong_file_prints_every_error_and_exits_1(invoke, config):
@@ -123,7 +123,8 @@ def test_the_file_is_config_yaml_here_unless_another_is_named(command, config, t
     assert command("check").stderr.startswith("config.yaml: No such file")
     config()
     result = command("check")
-    assert (result.returncode, result.stdout) == (0, "config.yaml: 1 sources, 2 queries, no errors\n")
+    assert result.returncode == 0
+    assert result.stdout.startswith("config.yaml: 1 source, 2 queries, no errors\n")
     assert command("check", f"--config.file={tmp_path / 'config.yaml'}").returncode == 0
 
 

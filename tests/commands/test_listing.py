@@ -8,7 +8,7 @@ from rich.console import Console
 
 from exporter import catalog
 from exporter.cli import main
-from exporter.listing import show
+from exporter.commands.listing import show
 
 CATALOGS = {name: catalog.load(name) for name in ("smartsight", "ibm_video")}
 

@@ -3,12 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console
-from rich.table import Table
 
 from exporter.catalog import Catalog, Endpoint, Known
-
-WIDE = 1000
-"""Columns where nobody's screen sets a limit: a table in a file or a pipe is never wrapped."""
+from exporter.commands import tables
 
 LOGINS = {"api_key": "key", "password": "password", "client_credentials": "client credentials"}
 
@@ -17,27 +14,16 @@ Row = tuple[str, ...]
 
 def show(catalogs: Mapping[str, Catalog], word: str, console: Console | None = None) -> bool:
     """Print what matches a word, all if it is empty; gives whether anything did."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = WIDE
-    tables = (
+    found = (
         ("Metrics", ("source type", "field", "family", "scale", "endpoints", "meaning"), _metrics(catalogs, word)),
         ("Dimensions", ("source type", "dimension", "endpoints"), _dimensions(catalogs)),
         ("Endpoints", ("source type", "endpoint", "log-in", "gives"), _endpoints(catalogs)),
     )
-    shown = [_show(console, title, heads, _matching(rows, word)) for title, heads, rows in tables]
-    return any(shown)
-
-
-def _show(console: Console, title: str, heads: Row, rows: list[Row]) -> bool:
-    if not rows:
-        return False
-    table = Table(*heads, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    console.print()
-    return True
+    matching = [(title, heads, _matching(rows, word)) for title, heads, rows in found]
+    for title, heads, rows in matching:
+        if rows:
+            tables.show(title, heads, rows, console=console)
+    return any(rows for _, _, rows in matching)
 
 
 def _matching(rows: Iterable[Row], word: str) -> list[Row]:

@@ -1,0 +1,103 @@
+"""What the command ``query`` does: poll one query now, as ``run`` would, and print what came."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from exporter.catalog import Catalog
+from exporter.commands import tables
+from exporter.config import Config, document
+from exporter.model import Outcome, Query, Snapshot
+from exporter.plan import Job, plan
+from exporter.poll import Poller
+from exporter.providers.base import near
+from exporter.providers.http import Client
+from exporter.store import Store
+from exporter.telemetry import Telemetry
+
+
+class AskError(Exception):
+    """The configuration has no such query or source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one poll of one source ended; the snapshot is there if it was well."""
+
+    query: Query
+    catalog: Catalog
+    outcome: Outcome
+    snapshot: Snapshot | None
+
+
+def jobs(config: Config, name: str, sources: Sequence[str]) -> tuple[Job, ...]:
+    """Give the jobs of a query, of all its sources or of those that are named.
+
+    Raises:
+        AskError: there is none.
+    """
+    found = {job.query.source: job for job in plan(config) if job.query.name == name}
+    if not found:
+        there = dict.fromkeys(query.name for query in config.queries)
+        raise AskError(f"there is no query `{name}`{near(name, there)}; there are: {', '.join(there)}")
+    for source in sources:
+        if source not in found:
+            raise AskError(f"`{name}` does not ask `{source}`{near(source, found)}; it asks: {', '.join(found)}")
+    return tuple(found[source] for source in dict.fromkeys(sources or found))
+
+
+async def ask(
+    config: Config,
+    wanted: Sequence[Job],
+    told: Callable[[Sequence[Answer]], None],
+    *,
+    again: bool = False,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> bool:
+    """Poll jobs of one query, once or every interval, and tell their answers; gives whether all were well."""
+    async with _polling(config, wanted) as (poller, store):
+        while True:
+            await asyncio.gather(*(poller.poll(job) for job in wanted))
+            answers = [_answer(job, poller.last[job.query.key], store) for job in wanted]
+            told(answers)
+            if not again:
+                return all(answer.outcome.succeeded for answer in answers)
+            await sleep(wanted[0].query.interval)
+
+
+@contextlib.asynccontextmanager
+async def _polling(config: Config, wanted: Sequence[Job]) -> AsyncIterator[tuple[Poller, Store]]:
+    """Put together what polls and what it fills, as the daemon does."""
+    telemetry = Telemetry(time.time)
+    store = Store([job.query for job in wanted], time.monotonic)
+    clients = {
+        job.query.source: Client(
+            job.query.source, config.sources[job.query.source].provider, telemetry, clock=time.monotonic
+        )
+        for job in wanted
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        for client in clients.values():
+            stack.push_async_callback(client.aclose)
+        yield Poller(clients, store, telemetry.polled, now=time.time, clock=time.monotonic), store
+
+
+def _answer(job: Job, outcome: Outcome, store: Store) -> Answer:
+    return Answer(job.query, job.provider.catalog, outcome, store.get(job.query) if outcome.succeeded else None)
+
+
+def error(answer: Answer) -> str:
+    """Say in one line why a poll failed; empty if it did not."""
+    outcome, query = answer.outcome, answer.query
+    said = f"{query.source}: `{query.name}` failed ({outcome.reason}): {outcome.error}"
+    return "" if outcome.succeeded else tables.printable(said)
+
+
+def names(text: str) -> list[str]:
+    """Give the names of a file's queries, for completion; what else is wrong with the file does not matter."""
+    data = document.read(text).data
+    queries = data.get("queries") if isinstance(data, dict) else None
+    found = (query.get("name") for query in queries if isinstance(query, dict)) if isinstance(queries, list) else ()
+    return [str(name) for name in found if name]
