@@ -74,7 +74,7 @@ async def _polling(config: Config, wanted: Sequence[Job]) -> AsyncIterator[tuple
     store = Store([job.query for job in wanted], time.monotonic)
     clients = {
         job.query.source: Client(
-            job.query.source, config.sources[job.query.source].provider, telemetry, clock=time.monotonic
+            job.query.source, config.sources[job.query.source].provider, telemetry, clock=time.monotonic, now=time.time
         )
         for job in wanted
     }

@@ -10,7 +10,8 @@ from exporter.commands import asking
 
 @pytest.fixture
 async def config():
-    async with demo.vendors() as config:
+    async with demo.vendors() as load_example:
+        config = load_example()
         yield config
 
 
