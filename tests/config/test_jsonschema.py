@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from exporter.config import ConfigError, document, load
@@ -40,7 +41,6 @@ def test_the_examples_are_right(schema_faults, text):
 
 
 def test_a_real_validator_says_the_same():
-    jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(schema())
     validator.check_schema(schema())
     assert list(validator.iter_errors(document.read(EXAMPLE).data)) == []
