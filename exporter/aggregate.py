@@ -159,8 +159,7 @@ class Aggregate:
         """Rows that came twice."""
 
     def add(self, rows: Sequence[object]) -> int:
-        """Take a page of rows; gives how many of them had come before."""
-        duplicates = self.duplicate
+        """Take a page of rows; gives how many of them had not come before."""
         objects: list[Row] = [row for row in rows if isinstance(row, dict)]
         fresh = self._fresh(objects)
         invalid: set[int] = set()
@@ -176,7 +175,7 @@ class Aggregate:
                 states = self._groups[key] = [self._state(field, fold) for field, fold in self._part.folds]
             for state, column in zip(states, columns, strict=True):
                 state.add(column[number], row)
-        return self.duplicate - duplicates
+        return len(fresh)
 
     def finish(self, tabulator: Tabulator) -> None:
         """Hand over a row for each group, and what was counted."""

@@ -17,6 +17,7 @@ TALKATIVE = ("httpx", "httpcore", "hpack", "asyncio", "uvicorn", "apscheduler")
 def configure(level: str, form: Literal["logfmt", "json"]) -> None:
     """Set up logging for the process."""
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.EventRenamer("msg"),

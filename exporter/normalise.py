@@ -47,9 +47,9 @@ class Tabulator:
     def add(self, rows: Sequence[object], fields: tuple[str, ...]) -> int:
         """Take a page of rows that carry ``fields``; rows of different requests with the same labels become one.
 
-        Gives how many of them had come before.
+        Gives how many of them found a place.
         """
-        duplicates = self._dropped["duplicate"]
+        before = len(self._seen.get(fields, ()))
         objects: list[Row] = [row for row in rows if isinstance(row, dict)]
         invalid: set[int] = set()
         keys = keys_of(objects, self.query, invalid)
@@ -57,7 +57,7 @@ class Tabulator:
         values = [clean([row.get(field) for row in objects], missing, invalid) for field in fields]
         self._dropped["invalid"] += len(rows) - len(objects) + len(invalid)
         self.put(keys, values, fields)
-        return self._dropped["duplicate"] - duplicates
+        return len(self._seen.get(fields, ())) - before
 
     def put(self, keys: Sequence[Key | None], values: Sequence[list[Cell]], fields: tuple[str, ...]) -> None:
         """Take rows that are clean: their label values, ``None`` for one to leave out, and a column for each field."""

@@ -5,12 +5,15 @@ stays until it is too old.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+import contextlib
+import marshal
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from exporter.aggregate import Aggregate
 from exporter.circuit import Circuit
@@ -68,6 +71,8 @@ class Poller:
         self._renderers: dict[tuple[str, str], Renderer] = {}
         self._last: dict[tuple[str, str], Outcome] = {}
         self._circuits: defaultdict[str, Circuit] = defaultdict(Circuit)
+        self._alike: Counter[tuple[str, str]] = Counter()
+        """How many polls in a row ended with the last one's reason."""
 
     @property
     def last(self) -> Mapping[tuple[str, str], Outcome]:
@@ -86,6 +91,7 @@ class Poller:
         for key in [key for key in self._last if key not in kept]:
             self._circuits[key[0]].forget(self._last.pop(key).query)
             self._renderers.pop(key, None)
+            self._alike.pop(key, None)
         self._sources = sources
 
     def restore(self, outcome: Outcome) -> None:
@@ -99,6 +105,10 @@ class Poller:
 
     async def poll(self, job: Job) -> None:
         """Poll once. Raises nothing but cancellation."""
+        with bound_contextvars(source=job.query.source, query=job.query.name):
+            await self._poll(job)
+
+    async def _poll(self, job: Job) -> None:
         query, started, now = job.query, self._clock(), self._now()
         period = window(now, interval=query.interval, length=query.window, delay=query.delay)
         # While a source is left in peace, one request a poll has to do.
@@ -114,7 +124,7 @@ class Poller:
         except Exception as problem:
             reason, error = "bug", f"{type(problem).__name__} in the exporter; please report it with the traceback"
             if query.key not in self._last or self._last[query.key].reason != "bug":
-                log.exception("poll broke", source=query.source, query=query.name)
+                log.exception("poll broke")
         self._note(
             Outcome(
                 query=query,
@@ -140,39 +150,48 @@ class Poller:
     async def _aggregated(self, tick: _Tick, part: Part, tabulator: Tabulator) -> None:
         """Take all pages of one request whose rows are made into fewer."""
         query = tick.job.query
-        aggregate, turn = Aggregate(query, part), Turn(part, tick.period)
-        while True:
-            page = await self._page(tick, turn)
-            doubles = await self._apart(aggregate.add, page.rows)
-            if aggregate.rows > query.max_rows:
-                raise BadResponse(f"{part.endpoint}: more than `max_rows` ({query.max_rows}) rows to aggregate")
-            if page.next is None:
-                break
-            _must_go_on(part, page, doubles)
-            turn = replace(turn, cursor=page.next)
+        aggregate = Aggregate(query, part)
+        async with contextlib.aclosing(self._turned(tick, part)) as pages:
+            async for page in pages:
+                new = await self._apart(aggregate.add, page.rows)
+                if aggregate.rows > query.max_rows:
+                    raise BadResponse(f"{part.endpoint}: more than `max_rows` ({query.max_rows}) rows to aggregate")
+                _must_go_on(part, page, new)
         await self._apart(aggregate.finish, tabulator)
 
     async def _pages(self, tick: _Tick, part: Part, tabulator: Tabulator) -> None:
         """Take all pages of one request, until the last one or until ``max_series`` is reached."""
-        turn = Turn(part, tick.period)
-        while True:
+        async with contextlib.aclosing(self._turned(tick, part)) as pages:
+            async for page in pages:
+                new = await self._apart(tabulator.add, page.rows, part.fields)
+                # Where nobody says how many rows are left, the next page has to show that there are any.
+                if page.next is not None and (tabulator.full or (page.missing and not tabulator.room)):
+                    tabulator.leave(page.missing)
+                    return
+                _must_go_on(part, page, new)
+
+    async def _turned(self, tick: _Tick, part: Part) -> AsyncGenerator[Page]:
+        """Give the pages of one request; one that comes twice is refused, for another one is then missing."""
+        turn: Turn | None = Turn(part, tick.period)
+        seen = set[int]()
+        while turn:
             page = await self._page(tick, turn)
-            doubles = await self._apart(tabulator.add, page.rows, part.fields)
-            if page.next is None:
-                return
-            _must_go_on(part, page, doubles)
-            # Where nobody says how many rows are left, the next page has to show that there are any.
-            if tabulator.full or (page.missing and not tabulator.room):
-                tabulator.leave(page.missing)
-                return
-            turn = replace(turn, cursor=page.next)
+            if page.rows and not (turn.cursor is None and page.next is None):
+                mark = await self._apart(_mark, page.rows)
+                if mark in seen:
+                    raise BadResponse(f"{part.endpoint}: a page came twice, so others are missing")
+                seen.add(mark)
+            yield page
+            turn = None if page.next is None else replace(turn, cursor=page.next)
 
     async def _page(self, tick: _Tick, turn: Turn) -> Page:
         query, provider = tick.job.query, tick.job.provider
 
         async def read(body: bytes) -> Page:
             # Decoding thousands of rows takes longer than a scrape may wait.
-            return await self._apart(lambda: provider.parse(query, turn, decode(body, query.max_nesting)))
+            page = await self._apart(lambda: provider.parse(query, turn, decode(body, query.max_nesting)))
+            log.debug("page", endpoint=turn.part.endpoint, rows=len(page.rows), missing=page.missing)
+            return page
 
         return await self._sources[query.source].get(provider.request(query, turn), tick.bounds, read)
 
@@ -186,30 +205,40 @@ class Poller:
         return await self._apart(renderer.render, table)
 
     def _note(self, outcome: Outcome) -> None:
-        before, circuit = self._last.get(outcome.query.key), self._circuits[outcome.query.source]
-        self._last[outcome.query.key] = outcome
+        key, circuit = outcome.query.key, self._circuits[outcome.query.source]
+        before = self._last.get(key)
+        self._last[key] = outcome
         was_open = circuit.open
         circuit.note(outcome)
         self._ended(outcome)
-        _log_change(before, outcome)
+        _log_change(before, outcome, self._alike[key])
+        self._alike[key] = self._alike[key] + 1 if before and before.reason == outcome.reason else 1
         if circuit.open and not was_open:
-            log.warning("circuit opens: the source's queries are polled less often", source=outcome.query.source)
+            log.warning("circuit opens: the source's queries are polled less often")
         elif was_open and not circuit.open:
-            log.info("circuit closes", source=outcome.query.source)
+            log.info("circuit closes")
 
 
-def _must_go_on(part: Part, page: Page, doubles: int) -> None:
+def _must_go_on(part: Part, page: Page, new: int) -> None:
     """Refuse a page that holds nothing new although more are promised: there would be no end."""
-    if doubles == len(page.rows):
-        raise BadResponse(f"{part.endpoint}: a page repeats the rows before it, so there would be no end")
+    if page.next is not None and not new:
+        raise BadResponse(f"{part.endpoint}: a page holds nothing new although more are promised")
 
 
-def _log_change(before: Outcome | None, outcome: Outcome) -> None:
-    """Log a change of state, not every poll: a line once a minute for a night hides what else happened."""
-    where = {"source": outcome.query.source, "query": outcome.query.name}
+def _mark(rows: Sequence[object]) -> int:
+    """Give what tells a page from others; of all that writes any JSON alike each time, this is the fastest."""
+    return hash(marshal.dumps(rows, 2))  # type: ignore[arg-type]  # rows are what JSON can hold
+
+
+def _log_change(before: Outcome | None, outcome: Outcome, alike: int) -> None:
+    """Log a change of state, not every poll: a line once a minute for a night hides what else happened.
+
+    The line says how many polls were ``alike`` before: those that were not logged.
+    """
+    past = {"was": before.reason or "ok", "polls": alike} if before else {}
     if outcome.succeeded and (before is None or not before.succeeded):
-        log.info("query works" if before is None else "query works again", **where, series=outcome.series)
+        log.info("query works" if before is None else "query works again", series=outcome.series, **past)
     elif not outcome.succeeded and (before is None or before.reason != outcome.reason):
-        log.error("query fails", **where, reason=outcome.reason, error=outcome.error)
+        log.error("query fails", reason=outcome.reason, error=outcome.error, **past)
     for reason in sorted(set(outcome.dropped) - set(before.dropped if before else ())):
-        log.warning("rows dropped", **where, reason=reason, rows=outcome.dropped[reason])
+        log.warning("rows dropped", reason=reason, rows=outcome.dropped[reason])

@@ -120,7 +120,10 @@ def scripted(script):
 def logged(monkeypatch):
     capture = structlog.testing.LogCapture()
     logger = structlog.wrap_logger(
-        None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0), context_class=dict
+        None,
+        processors=[structlog.contextvars.merge_contextvars, capture],
+        wrapper_class=structlog.make_filtering_bound_logger(20),
+        context_class=dict,
     )
     monkeypatch.setattr("exporter.poll.log", logger)
     return capture.entries

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol, TypeVar
+from urllib.parse import unquote
 
 import httpx
+import structlog
 
 from exporter.model import Bounds, Exchange, Lookup, Request
 from exporter.providers.advice import advice
@@ -26,6 +29,8 @@ from exporter.providers.lookups import Lookups
 from exporter.providers.retry import retries
 from exporter.providers.scrub import scrub
 from exporter.providers.wire import Wire
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -192,9 +197,11 @@ class Client:
                 self._heed(response)
                 return response
             finally:
-                self._observer.requested(
-                    Exchange(self._source, request.extensions["endpoint"], code, self._clock() - started)
-                )
+                duration, endpoint = self._clock() - started, request.extensions["endpoint"]
+                self._observer.requested(Exchange(self._source, endpoint, code, duration))
+                if logging.getLogger(__name__).isEnabledFor(logging.DEBUG):
+                    url = scrub(unquote(str(request.url)), self._auth.secrets)
+                    log.debug("request", endpoint=endpoint, url=url, code=code, seconds=round(duration, 3))
 
     def _heed(self, response: httpx.Response) -> None:
         found = advice(response.status_code, response.headers, self._now())
