@@ -153,7 +153,7 @@ class Exporter:
         """Have it run with the good configuration, whatever was under way."""
         if self._config.read_text() != self._good:
             self._config.write_text(self._good)
-            os.kill(self._pid, signal.SIGHUP)
+            self._send(signal.SIGHUP)
         self._may_start.set()
 
     async def stop(self, number: signal.Signals, away: float) -> None:
@@ -161,26 +161,31 @@ class Exporter:
         self._diary.note(f"exporter: {number.name}, back after {away:.1f} s")
         self._ordered = True
         self._may_start.clear()
-        os.kill(self._pid, number)
+        self._send(number)
         try:
             async with asyncio.timeout(STOPS_WITHIN + 1):
                 await self._ended.wait()
         except TimeoutError:
             self.unexpected += 1
             self._diary.note(f"exporter: DID NOT STOP within {STOPS_WITHIN:g} s")
-            os.kill(self._pid, signal.SIGKILL)
+            self._send(signal.SIGKILL)
         await asyncio.sleep(away)
         self._may_start.set()
+
+    def _send(self, number: signal.Signals) -> None:
+        """Send it a signal; one that has just ended on its own is counted elsewhere."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, number)
 
     async def reload_broken(self) -> None:
         """Have it read a broken configuration, and some time later the good one."""
         self._diary.note("exporter: reload of a broken configuration")
         self._config.write_text(self._good.replace('"metrics"', '"matrix"'))
-        os.kill(self._pid, signal.SIGHUP)
+        self._send(signal.SIGHUP)
         await asyncio.sleep(5)
         self._diary.note("exporter: reload of the good configuration")
         self._config.write_text(self._good)
-        os.kill(self._pid, signal.SIGHUP)
+        self._send(signal.SIGHUP)
 
 
 async def trouble(vendor: Vendor, names: Iterable[str], random: Random, diary: Diary) -> None:

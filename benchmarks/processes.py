@@ -43,12 +43,15 @@ async def process(command: Sequence[str], log: Path, **env: str) -> AsyncIterato
 
 async def answers(url: str) -> None:
     """Wait until a URL answers well."""
-    async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False) as client:
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                if (await client.get(url)).is_success:
-                    return
-            await asyncio.sleep(0.05)
+    try:
+        async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    if (await client.get(url)).is_success:
+                        return
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        sys.exit(f"{url} does not answer well within {PATIENCE:g} s; see the log of its process")
 
 
 @contextlib.asynccontextmanager
