@@ -2,18 +2,27 @@
 
 import asyncio
 import re
+import resource
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from exporter.web.connection import Connection, Patience
+
 BACKLOG = 2048
 ADDRESS = re.compile(r"(?:(?P<host>[^\s:\[\]]+)|\[(?P<six>[^\s\[\]]+)\])?:(?P<port>[0-9]{1,5})", re.ASCII)
 HIGHEST_PORT = 65535
-PATIENCE = 2
-"""Seconds that open requests have to end once the server stops."""
+
+PATIENCE = Patience()
+LAST_RESORT = 3
+"""Seconds after which requests are cancelled once the server stops. Clients have had ``Patience.stop`` before."""
+
+MACOS_MOST_FILES = 10240
+"""macOS calls the hard limit infinite, and refuses a soft one above this (OPEN_MAX)."""
 
 
 class AddressError(ValueError):
@@ -40,26 +49,64 @@ def bind(address: str) -> socket.socket:
         raise AddressError(f"can't listen on `{address}`: {reason}") from None
 
 
+def raise_file_limit() -> None:
+    """Let this process have as many open files, and so connections, as the system grants it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (hard, max(soft, MACOS_MOST_FILES)):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the daemon has its own, for it has more to stop."""
+
+    def __init__(self, config: uvicorn.Config, patience: Patience) -> None:
+        super().__init__(config)
+        self._patience = patience
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop, tls = asyncio.get_running_loop(), self.config.ssl
+        self.servers = [
+            await loop.create_server(
+                lambda: Connection(self.config, self.server_state, self._patience),
+                sock=bound,
+                ssl=tls,
+                ssl_handshake_timeout=self._patience.request if tls else None,
+                backlog=BACKLOG,
+            )
+            for bound in sockets or ()
+        ]
+        self.started = True
+
 
 @asynccontextmanager
-async def serve(app: ASGIApp, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
-    """Serve an application on sockets for as long as the context is open."""
+async def serve(
+    app: ASGIApp,
+    sockets: Sequence[socket.socket],
+    tls: Callable[[], ssl.SSLContext] | None = None,
+    patience: Patience = PATIENCE,
+) -> AsyncIterator[None]:
+    """Serve an application on sockets, with TLS where a context is given, for as long as the context is open."""
     config = uvicorn.Config(
         app,
+        interface="asgi3",  # uvicorn guesses, and takes a method for ASGI 2
+        ws="none",
         log_config=None,
+        log_level="error",  # what a client does wrong is no news: with a line for each it could fill the disk
         access_log=False,
+        proxy_headers=False,
         lifespan="off",
         server_header=False,
-        timeout_graceful_shutdown=PATIENCE,
+        timeout_graceful_shutdown=LAST_RESORT,
+        ssl_context_factory=(lambda _, __: tls()) if tls else None,
     )
-    server = _Server(config)
+    config.load()  # here, so that a context that can't be made is told at once
+    server = _Server(config, patience)
     serving = asyncio.create_task(server.serve(sockets=list(sockets)))
     try:
         yield

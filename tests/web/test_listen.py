@@ -1,12 +1,17 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import socket
+import ssl
+import subprocess
+import sys
 
 import httpx
 import pytest
+import trustme
 
-from exporter.web.listen import AddressError, bind, serve
+from exporter.web.listen import AddressError, bind, raise_file_limit, serve
 
 
 def has_ipv6():
@@ -24,9 +29,9 @@ async def hello(scope, _, send):
     await send({"type": "http.response.body", "body": b"hello\n"})
 
 
-async def ask(host, port):
+async def ask(host, port, scheme="http"):
     async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-        return await client.get(f"http://{host}:{port}/")
+        return await client.get(f"{scheme}://{host}:{port}/")
 
 
 @pytest.mark.parametrize(
@@ -136,3 +141,73 @@ def test_a_port_that_is_taken_is_refused_with_its_reason():
 def test_an_address_of_another_machine_is_refused():
     with pytest.raises(AddressError, match=r"192\.0\.2\.1"):
         bind("192.0.2.1:0")  # TEST-NET-1
+
+
+async def test_with_tls_the_server_speaks_nothing_else():
+    authority, contexts = trustme.CA(), []
+
+    def tls():
+        contexts.append(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
+        authority.issue_cert("localhost").configure_cert(contexts[-1])
+        return contexts[-1]
+
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    bound = bind("127.0.0.1:0")
+    port = bound.getsockname()[1]
+    async with serve(hello, [bound], tls), httpx.AsyncClient(trust_env=False, timeout=5, verify=trusting) as client:
+        assert (await client.get(f"https://localhost:{port}/")).text == "hello\n"
+        with pytest.raises(httpx.TransportError):
+            await client.get(f"http://localhost:{port}/")
+        with pytest.raises(httpx.ConnectError):  # a stranger's certificate
+            await ask("127.0.0.1", port, scheme="https")
+        assert (await client.get(f"https://localhost:{port}/")).text == "hello\n"
+    assert len(contexts) == 1
+
+
+async def test_a_context_that_cannot_be_made_is_told_before_anything_is_served():
+    def tls():
+        raise FileNotFoundError("no certificate")
+
+    with bind("127.0.0.1:0") as bound, pytest.raises(FileNotFoundError, match="no certificate"):
+        async with serve(hello, [bound], tls):
+            pytest.fail("it serves")
+
+
+class Hello:
+    async def answer(self, scope, receive, send):
+        await hello(scope, receive, send)
+
+
+async def test_an_application_may_be_a_method():
+    bound = bind("127.0.0.1:0")
+    port = bound.getsockname()[1]
+    async with serve(Hello().answer, [bound]):
+        assert (await ask("127.0.0.1", port)).text == "hello\n"
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may():
+    program = (
+        "import resource; from exporter.web.listen import raise_file_limit;"
+        "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE);"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300));"
+        "raise_file_limit(); print(*resource.getrlimit(resource.RLIMIT_NOFILE));"
+        "raise_file_limit(); print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["300"] * 4
+
+
+@pytest.mark.parametrize(("soft", "raised"), [(256, 10240), (20000, 20000)])
+def test_macos_has_an_infinite_limit_that_it_does_not_grant(monkeypatch, soft, raised):
+    infinite, limits = 2**63 - 1, [(soft, 2**63 - 1)]
+
+    def setrlimit(_, wanted):
+        if wanted[0] == infinite:
+            raise ValueError("current limit exceeds maximum limit")
+        limits.append(wanted)
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    raise_file_limit()
+    assert limits[-1] == (raised, infinite)

@@ -1,0 +1,167 @@
+"""One client's connection: uvicorn's, with an end to its patience.
+
+uvicorn waits for ever for a request to be whole and for an answer to be read, and takes a head of any length.
+"""
+
+from asyncio import AbstractEventLoop, TimerHandle, Transport
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from uvicorn import Config
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+LONGEST_HEAD = 1 << 16
+"""Bytes of a request line and headers."""
+
+LONGEST_REQUEST = 1 << 24
+"""Bytes of a whole request. No page here reads a body: up to this it is thrown away, so that its sender hears why."""
+
+MOST_WAITING = 100
+"""Requests that a client may send before it has the answer to its first one."""
+
+REQUEST_PATIENCE = 10.0
+ANSWER_PATIENCE = 60.0
+STOP_PATIENCE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a client has to send a request, to take an answer once it stalls, and for either once we stop."""
+
+    request: float = REQUEST_PATIENCE
+    answer: float = ANSWER_PATIENCE
+    stop: float = STOP_PATIENCE
+
+
+class _Timer:
+    """A call that is due some time after the first start, unless it is stopped."""
+
+    def __init__(self, loop: AbstractEventLoop, seconds: float, call: Callable[[], None]) -> None:
+        self._loop, self._seconds, self._call = loop, seconds, call
+        self._handle: TimerHandle | None = None
+
+    def start(self) -> None:
+        if self._handle is None:
+            self._handle = self._loop.call_later(self._seconds, self._call)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that is closed when its client owes a request, or the reading of an answer, for too long.
+
+    Between two requests uvicorn's own keep-alive time holds.
+    """
+
+    def __init__(self, config: Config, server_state: ServerState, patience: Patience) -> None:
+        super().__init__(config, server_state, app_state={})
+        self._request_due = _Timer(self.loop, patience.request, self._give_up)
+        self._answer_due = _Timer(self.loop, patience.answer, self._give_up)
+        self._end_due = _Timer(self.loop, patience.stop, self._give_up)
+        self._answering: RequestResponseCycle | None = None
+        self._in_head = True
+        self._taken = 0
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Wait for the first request."""
+        super().connection_made(transport)
+        # Writing is then paused for exactly as long as there is something that the client has not taken.
+        transport.set_write_buffer_limits(high=1, low=0)
+        self._request_due.start()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers; what is still said of an answer goes nowhere."""
+        for timer in (self._request_due, self._answer_due, self._end_due):
+            timer.stop()
+        self._drop_answer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take no more of a request than it may have."""
+        self._request_due.start()
+        while data and not self.transport.is_closing():
+            room = (LONGEST_HEAD if self._in_head else LONGEST_REQUEST) - self._taken
+            if room <= 0:
+                self.send_400_response("The request is too large.")
+                return
+            taken, data = data[:room], data[room:]
+            self._taken += len(taken)
+            super().data_received(taken)
+            if len(self.pipeline) > MOST_WAITING:
+                self._give_up()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's always closes
+        """Finish an answer for a client that has said all it had to; TLS knows no connection that is half closed."""
+        if self._answering is None or self._answering.response_complete or self.scheme == "https":
+            return False
+        self.cycle.keep_alive = False
+        self._request_due.stop()
+        return True
+
+    def on_message_begin(self) -> None:
+        """Wait for the rest of a request."""
+        super().on_message_begin()
+        self._request_due.start()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, but none that follows the body: nobody would look at it."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Count the body from here on."""
+        super().on_headers_complete()
+        self._in_head = False
+
+    def on_message_complete(self) -> None:
+        """Wait for the request no longer."""
+        super().on_message_complete()
+        self._request_due.stop()
+        self._in_head, self._taken = True, 0
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse a request, but not in the middle of an answer."""
+        if self._answering is not None and self._answering.response_started and not self._answering.response_complete:
+            self._give_up()
+        else:
+            self._drop_answer()
+            super().send_400_response(msg)
+
+    def pause_writing(self) -> None:
+        """Wait for the client to take what was sent."""
+        super().pause_writing()
+        self._answer_due.start()
+
+    def resume_writing(self) -> None:
+        """Wait no longer, unless the answer goes on: its parts have the time together."""
+        super().resume_writing()
+        if self._answering is None or self._answering.response_complete:
+            self._answer_due.stop()
+
+    def on_response_complete(self) -> None:
+        """Wait no longer, unless the answer's end is still to be taken."""
+        if not self.flow.write_paused:
+            self._answer_due.stop()
+        super().on_response_complete()
+
+    def shutdown(self) -> None:
+        """Stop, soon."""
+        super().shutdown()
+        self._end_due.start()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle  # uvicorn's `cycle` is that of the newest request, which may wait for this one's answer
+        super()._start_asgi_task(cycle, app)
+
+    def _give_up(self) -> None:
+        self._drop_answer()
+        self.transport.abort()
+
+    def _drop_answer(self) -> None:
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
