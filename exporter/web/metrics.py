@@ -1,17 +1,22 @@
 """``/metrics``: the joined pieces of the data, and the exporter's own metrics behind them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
+from isal import isal_zlib
 from starlette.types import Receive, Scope, Send
 
-from exporter.exposition import Exposition, Format
-from exporter.gzipped import deflate, file, inflate
+from exporter.exposition import Exposition
+from exporter.gzipped import RAW, Piece, deflate, file
 from exporter.telemetry import Telemetry
 from exporter.web.negotiate import format_for, wants_gzip
 
-LARGE = 1 << 20
-"""Bytes of text from which on inflating them would keep other requests waiting."""
+SHARE = 1 << 18
+"""Bytes that are sent before other requests have their turn."""
+
+PACKED_SHARE = 1 << 14
+"""Compressed bytes that are inflated to about as many."""
 
 VARY = (b"vary", b"accept, accept-encoding")
 
@@ -30,17 +35,28 @@ class Metrics:
             return
         form = format_for(_header(scope, b"accept"))
         headers = [(b"content-type", form.value.encode()), VARY]
+        data, own = self._exposition.body(form), self._telemetry.render(form)
+        body: Iterable[bytes | memoryview]
         if wants_gzip(_header(scope, b"accept-encoding")):
             headers.append((b"content-encoding", b"gzip"))
-            body = file(self._exposition.body(form), deflate(self._telemetry.render(form)))
+            parts = file(data, deflate(own))
+            size, body = sum(map(len, parts)), chain.from_iterable(map(_shares, parts))
         else:
-            body = await self._plain(form)
-        headers.append((b"content-length", str(sum(map(len, body))).encode()))
+            size, body = data.size + len(own), chain(_inflated(data), (own,))
+        headers.append((b"content-length", str(size).encode()))
         await _answer(send, 200, headers, body if scope["method"] == "GET" else ())
 
-    async def _plain(self, form: Format) -> tuple[bytes, ...]:
-        data, own = self._exposition.body(form), self._telemetry.render(form)
-        return await asyncio.to_thread(inflate, data) if data.size > LARGE else inflate(data), own
+
+def _shares(part: bytes) -> Iterator[memoryview]:
+    """Cut a part without copying it: all clients share its bytes, and TLS takes memory only for one share each."""
+    view = memoryview(part)
+    return (view[start : start + SHARE] for start in range(0, len(view), SHARE))
+
+
+def _inflated(piece: Piece) -> Iterator[bytes]:
+    """Give a piece's text bit by bit, so that a client that reads slowly holds little of it."""
+    packed, inflater = memoryview(piece.blocks), isal_zlib.decompressobj(RAW)
+    return (inflater.decompress(packed[start : start + PACKED_SHARE]) for start in range(0, len(packed), PACKED_SHARE))
 
 
 def _header(scope: Scope, wanted: bytes) -> str:
@@ -48,8 +64,15 @@ def _header(scope: Scope, wanted: bytes) -> str:
     return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
 
 
-async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: Iterable[bytes]) -> None:
+async def _answer(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: Iterable[bytes | memoryview]
+) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
+    sent = 0
     for part in body:
         await send({"type": "http.response.body", "body": part, "more_body": True})
+        sent += len(part)
+        if sent >= SHARE:
+            sent = 0
+            await asyncio.sleep(0)  # sending does not wait for a client that reads fast
     await send({"type": "http.response.body"})
