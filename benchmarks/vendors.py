@@ -195,10 +195,11 @@ def repeated_at_the_end(page: Page) -> Reply:
 
 
 def endless(page: Page) -> Reply:
-    """Send the first page's rows whatever page is asked for, and always promise more."""
+    """Send the first page's rows whatever page is asked for, and always promise more: true where it is the first."""
     if not page.all:
         return truth(page)
-    return Reply(body=page.vendor.encode(page, page.first + 10_000, page.all[: page.dataset.page]))
+    body = page.vendor.encode(page, page.first + 10_000, page.all[: page.dataset.page])
+    return Reply(body=body, true=page.first == 0)
 
 
 def _again(page: Page) -> Reply:

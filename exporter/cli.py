@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,8 +20,10 @@ from exporter import daemon, demo, logs
 from exporter.commands import answers, asking, forecast, forecast_tables, listing, summary
 from exporter.config import Config, ConfigError, jsonschema, load_file
 from exporter.providers import PROVIDERS
+from exporter.web.access import access
 from exporter.web.app import PAGES
-from exporter.web.listen import AddressError, bind
+from exporter.web.listen import AddressError, bind, raise_file_limit
+from exporter.web.systemd import Notifier, inherited
 
 Command = Callable[..., None]
 
@@ -49,6 +52,12 @@ def _free_path(_: click.Context, __: click.Parameter, path: str) -> str:
     return path
 
 
+def _url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    if url is not None and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
+        raise click.BadParameter("must be a URL that begins with http:// or https://")
+    return url
+
+
 def serving(command: Command) -> Command:
     """Add the flags of a running exporter."""
     for flag in (
@@ -60,6 +69,18 @@ def serving(command: Command) -> Command:
         ),
         click.option(
             "--web.enable-lifecycle", "lifecycle", is_flag=True, help="Let POST /-/reload reload the configuration."
+        ),
+        click.option(
+            "--web.external-url",
+            "external_url",
+            callback=_url,
+            help="Where others reach this exporter, for /sd; without it the address that they ask at.",
+        ),
+        click.option(
+            "--web.config.file",
+            "web_config",
+            type=click.Path(path_type=Path),
+            help="TLS, basic auth and headers, in the format of Prometheus' exporters.",
         ),
         click.option(
             "--log.format", "log_format", default="logfmt", show_default=True, type=click.Choice(logs.FORMATS)
@@ -134,16 +155,24 @@ def start(
     addresses: Sequence[str],
     log_level: str,
     log_format: Any,  # noqa: ANN401
+    web_config: Path | None,
     **options: Any,  # noqa: ANN401 - the fields of daemon.Options
 ) -> None:
     """Run a daemon on its addresses until it is stopped."""
     logs.configure(log_level, log_format)
+    raise_file_limit()
     with contextlib.ExitStack() as stack:
         try:
-            sockets = [stack.enter_context(bind(address)) for address in addresses]
+            guard = access(web_config, clock=time.monotonic) if web_config else None
+            # Sockets that systemd has opened stand in the place of addresses.
+            sockets = [stack.enter_context(bound) for bound in inherited(os.environ)]
+            sockets = sockets or [stack.enter_context(bind(address)) for address in addresses]
         except AddressError as error:
             fail(str(error))
-        uvloop.run(main_(sockets, daemon.Options(**options)))
+        except ConfigError as error:
+            fail(*error.lines)
+        notifier = stack.enter_context(contextlib.closing(Notifier(os.environ)))
+        uvloop.run(main_(sockets, daemon.Options(**options, access=guard, notifier=notifier)))
 
 
 def fail(*lines: str) -> NoReturn:

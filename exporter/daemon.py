@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ from exporter.schedule import Schedule
 from exporter.storage import Storage
 from exporter.store import Store
 from exporter.telemetry import Telemetry
+from exporter.web.access import Access
 from exporter.web.app import app
 from exporter.web.listen import serve
 from exporter.web.metrics import Metrics
 from exporter.web.status import State
+from exporter.web.systemd import Notifier
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +45,9 @@ class Options:
     metrics_path: str = "/metrics"
     lifecycle: bool = False
     storage: Path | None = None
+    external_url: str | None = None
+    access: Access | None = None
+    notifier: Notifier = field(default_factory=lambda: Notifier({}))
 
 
 async def run(load: Callable[[], Config], config: Config, sockets: Sequence[socket.socket], options: Options) -> None:
@@ -52,22 +57,37 @@ async def run(load: Callable[[], Config], config: Config, sockets: Sequence[sock
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
         loop.add_signal_handler(number, event.set)
     async with running(load, config, sockets, options) as house:
-        log.info("listening", addresses=" ".join(address(bound) for bound in sockets), queries=len(config.queries))
-        reloading = asyncio.create_task(_reload_on(reload, house))
+        urls = " ".join(address(bound, tls=bool(options.access and options.access.tls)) for bound in sockets)
+        log.info("listening", addresses=urls, queries=len(config.queries))
+        options.notifier.ready(f"serving {len(config.queries)} queries")
+        beside = asyncio.gather(
+            _reload_on(reload, house, options.notifier), _hold_off_watchdog(house, options.notifier)
+        )
         await stop.wait()
         log.info("stopping")
-        reloading.cancel()
+        options.notifier.stopping()
+        beside.cancel()
         # A thread that decodes a large answer can't be stopped, and the interpreter would wait for it.
         last_resort = threading.Timer(PATIENCE, os._exit, (0,))
         last_resort.daemon = True
         last_resort.start()
 
 
-async def _reload_on(signalled: asyncio.Event, house: "House") -> None:
+async def _reload_on(signalled: asyncio.Event, house: "House", notifier: Notifier) -> None:
     while True:
         await signalled.wait()
         signalled.clear()
-        await house.reload()
+        notifier.reloading()
+        faults = await house.reload()
+        notifier.ready(f"the configuration is wrong, the old one stays: {faults[0]}" if faults else "reloaded")
+
+
+async def _hold_off_watchdog(house: "House", notifier: Notifier) -> None:
+    """Tell systemd that all is well, where it asks, for as long as polls are started."""
+    while notifier.watchdog_interval:
+        if house.state.alive():
+            notifier.alive()
+        await asyncio.sleep(notifier.watchdog_interval)
 
 
 @contextlib.asynccontextmanager
@@ -80,7 +100,11 @@ async def running(
     reload = house.reload if options.lifecycle else None
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(house.aclose)
-        await stack.enter_async_context(serve(app(metrics, options.metrics_path, house.state, reload), sockets))
+        pages = app(metrics, options.metrics_path, house.state, reload)
+        guard = options.access
+        await stack.enter_async_context(
+            serve(guard.wrap(pages) if guard else pages, sockets, guard.tls if guard else None)
+        )
         house.start()
         yield house
 
@@ -200,8 +224,10 @@ class House:
         task.add_done_callback(self._tasks.discard)
 
 
-def address(bound: socket.socket) -> str:
-    """Give the URL of a listening socket."""
+def address(bound: socket.socket, *, tls: bool = False) -> str:
+    """Give the URL of a listening socket, the path of one that is a file."""
+    if bound.family not in (socket.AF_INET, socket.AF_INET6):
+        return f"unix:{bound.getsockname()}"
     host, port = bound.getsockname()[:2]
     host = "localhost" if host in ("::", "0.0.0.0") else f"[{host}]" if ":" in host else host  # noqa: S104 - compared, not bound
-    return f"http://{host}:{port}"
+    return f"{'https' if tls else 'http'}://{host}:{port}"
