@@ -60,13 +60,11 @@ async def run(load: Callable[[], Config], config: Config, sockets: Sequence[sock
         urls = " ".join(address(bound, tls=bool(options.access and options.access.tls)) for bound in sockets)
         log.info("listening", addresses=urls, queries=len(config.queries))
         options.notifier.ready(f"serving {len(config.queries)} queries")
-        beside = asyncio.gather(
-            _reload_on(reload, house, options.notifier), _hold_off_watchdog(house, options.notifier)
-        )
+        house.begin(_reload_on(reload, house, options.notifier))
+        house.begin(_hold_off_watchdog(house, options.notifier))
         await stop.wait()
         log.info("stopping")
         options.notifier.stopping()
-        beside.cancel()
         # A thread that decodes a large answer can't be stopped, and the interpreter would wait for it.
         last_resort = threading.Timer(PATIENCE, os._exit, (0,))
         last_resort.daemon = True
@@ -146,7 +144,7 @@ class House:
         if waiting:
             log.info("stored snapshots are served", queries=len(self.store.snapshots()), waiting=len(waiting))
         if self._storage:
-            self._begin(self._storage.keep_writing())
+            self.begin(self._storage.keep_writing())
         self._advise(self._jobs.values())
         self._schedule.start(self._jobs.values(), waiting)
 
@@ -175,7 +173,7 @@ class House:
             for name, source in config.sources.items()
         }
         for name in self._clients.keys() - same:
-            self._begin(self._clients[name].retire())
+            self.begin(self._clients[name].retire())
         for key in old.keys() - jobs.keys():
             if self._storage:
                 self._storage.forget(old[key].query)
@@ -217,7 +215,7 @@ class House:
             if advice := job.provider.advice(job.query):
                 log.warning("query could be better", source=job.query.source, query=job.query.name, advice=advice)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside all else, until it ends or the exporter stops."""
         task = asyncio.create_task(work)
         self._tasks.add(task)

@@ -54,7 +54,7 @@ def configure(level: str, form: Literal["logfmt", "json"]) -> None:
 
 def _logfmt(_: object, __: str, event: MutableMapping[str, object]) -> str:
     """Write an event as logfmt. structlog's own writer leaves a line feed in a value as it is."""
-    first = {key: event[key] for key in ("ts", "level", "msg") if key in event}
+    first = {key: event[key] for key in ("ts", "level", "msg", "source", "query") if key in event}
     return " ".join(f"{key}={_written(value)}" for key, value in {**first, **event}.items())
 
 
