@@ -27,7 +27,7 @@ from exporter.providers.errors import (
 from exporter.providers.limits import Limiter
 from exporter.providers.lookups import Lookups
 from exporter.providers.retry import retries
-from exporter.providers.scrub import scrub
+from exporter.providers.scrub import echoes, scrub
 from exporter.providers.wire import Wire
 
 log = structlog.get_logger(__name__)
@@ -139,6 +139,8 @@ class Client:
         try:
             response = await self._logged_in(request, bounds)
             self._raise_for_status(response)
+            if echoes(response.content, self._auth.secrets):
+                raise BadResponse("the answer repeats a secret, and is not shown")
             return await read(response.content)
         except VendorError as error:
             if isinstance(error, AuthError):

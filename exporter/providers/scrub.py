@@ -7,6 +7,10 @@ from urllib.parse import quote, quote_plus
 from exporter.providers.errors import LONGEST_EXPLANATION
 
 
+TELLING = 12
+"""Characters from which on a text is no word that data may hold."""
+
+
 def scrub(text: str, secrets: Iterable[str]) -> str:
     """Give a text as one line, without secrets, and cut where it is too long."""
     spelled = {spelling for secret in secrets for spelling in _spellings(secret)}
@@ -15,6 +19,12 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
         text = text.replace(secret, "<secret>")
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_EXPLANATION else line[: LONGEST_EXPLANATION - 1] + "…"
+
+
+def echoes(body: bytes, secrets: Iterable[str]) -> bool:
+    """Whether an answer repeats a secret, in a label for instance; shorter ones may stand there by chance."""
+    long = {spelling for secret in secrets if len(secret) >= TELLING for spelling in (secret, json.dumps(secret)[1:-1])}
+    return any(spelling.encode() in body for spelling in long)
 
 
 def _spellings(secret: str) -> tuple[str, ...]:
