@@ -14,8 +14,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -28,6 +29,8 @@ from exporter.poll import Poller
 from exporter.providers.errors import NetworkError
 from exporter.store import Store
 from exporter.telemetry import Telemetry
+
+T = TypeVar("T")
 
 POLLS, FIRST, EVERY = 100_000, 1_000, 5_000
 SERIES, METRICS = 1_000, ("viewercount", "bufferingratio")
@@ -49,13 +52,13 @@ class Source:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def get(self, _: Request, __: Bounds) -> bytes:
+    async def get(self, _: Request, __: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
         """Answer with rows of which a part was never seen before."""
         self.asked += 1
         if self.asked % FAILING == 0:
             raise NetworkError(f"poll {self.asked} is cut off")
         if self.asked % BREAKING == 0:
-            return b"<html>"
+            return await read(b"<html>")
         count = SERIES // len(METRICS)
         rows = [
             {
@@ -66,7 +69,7 @@ class Source:
             }
             for row in range(count)
         ]
-        return json.dumps({"totalrecords": count, "response": rows}).encode()
+        return await read(json.dumps({"totalrecords": count, "response": rows}).encode())
 
 
 def house(source: Source) -> tuple[Poller, Job, Callable[[], int]]:
