@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Protocol
 
-from exporter.model import ROW_ID, ROW_TIME, Cell, Exemplar, Fold, Part, Query, Row
+from exporter.model import ROW_ID, ROW_TIME, Added, Cell, Exemplar, Fold, Part, Query, Row
 from exporter.normalise import Tabulator, clean, finite, keys_of, label, scaled
 
 LONGEST_SESSION = 128 - len("sessionid")
@@ -151,6 +151,7 @@ class Aggregate:
         self._groups: dict[Key, list[State]] = {}
         self._ids: set[object] = set()
         self._ids_before: set[object] = set()
+        self._ids_first: set[object] = set()
         self.rows = 0
         """How many rows were added."""
         self.invalid = 0
@@ -158,8 +159,9 @@ class Aggregate:
         self.duplicate = 0
         """Rows that came twice."""
 
-    def add(self, rows: Sequence[object]) -> int:
-        """Take a page of rows; gives how many of them had not come before."""
+    def add(self, rows: Sequence[object]) -> Added:
+        """Take a page of rows."""
+        duplicates = self.duplicate
         objects: list[Row] = [row for row in rows if isinstance(row, dict)]
         fresh = self._fresh(objects)
         invalid: set[int] = set()
@@ -175,7 +177,7 @@ class Aggregate:
                 states = self._groups[key] = [self._state(field, fold) for field, fold in self._part.folds]
             for state, column in zip(states, columns, strict=True):
                 state.add(column[number], row)
-        return len(fresh)
+        return Added(len(fresh), self.duplicate - duplicates)
 
     def finish(self, tabulator: Tabulator) -> None:
         """Hand over a row for each group, and what was counted."""
@@ -195,16 +197,20 @@ class Aggregate:
         tabulator.put(list(self._groups), [[_exportable(row[field]) for row in rows] for field in fields], fields)
 
     def _fresh(self, rows: Sequence[Row]) -> list[Row]:
-        """Leave out rows that this page or the one before had already: data moves while one turns pages."""
+        """Leave out rows that this page, the one before or the first one had already.
+
+        Data moves while one turns pages, and a vendor that loses its place begins anew.
+        """
         fresh = []
         for row in rows:
             name = row.get(ROW_ID)
-            known = name is not None and (name in self._ids or name in self._ids_before)
+            known = name is not None and (name in self._ids or name in self._ids_before or name in self._ids_first)
             self._ids.add(name)
             if known:
                 self.duplicate += 1
             else:
                 fresh.append(row)
+        self._ids_first = self._ids_first or self._ids
         self._ids_before, self._ids = self._ids, set()
         return fresh
 

@@ -136,7 +136,7 @@ class House:
         now, waiting = time.time(), []
         for restored in self._storage.restore(self._jobs.values()) if self._storage else ():
             self._poller.restore(restored.outcome)
-            self.telemetry.restored(restored.outcome, restored.snapshot, restored.taken)
+            self.telemetry.restored(restored.outcome, restored.good)
             if restored.snapshot:
                 self.store.swap(restored.snapshot)
             if not restored.due(now):

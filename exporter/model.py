@@ -191,6 +191,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """What a page brought: rows that were new, and rows that had come before with the same values."""
+
+    new: int
+    repeated: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exemplar:
     """One row that stands for many: the session with the largest value of a bucket."""
 

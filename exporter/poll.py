@@ -18,7 +18,7 @@ from structlog.contextvars import bound_contextvars
 from exporter.aggregate import Aggregate
 from exporter.circuit import Circuit
 from exporter.exposition import Renderer
-from exporter.model import Bounds, Chunk, Outcome, Page, Part, Query, Request, Snapshot, Table, Turn, Window
+from exporter.model import Added, Bounds, Chunk, Outcome, Page, Part, Query, Request, Snapshot, Table, Turn, Window
 from exporter.normalise import Tabulator
 from exporter.plan import Job
 from exporter.providers.decode import decode
@@ -153,22 +153,24 @@ class Poller:
         aggregate = Aggregate(query, part)
         async with contextlib.aclosing(self._turned(tick, part)) as pages:
             async for page in pages:
-                new = await self._apart(aggregate.add, page.rows)
+                added = await self._apart(aggregate.add, page.rows)
                 if aggregate.rows > query.max_rows:
                     raise BadResponse(f"{part.endpoint}: more than `max_rows` ({query.max_rows}) rows to aggregate")
-                _must_go_on(part, page, new)
+                _check(part, page, added, first=aggregate.rows == len(page.rows))
         await self._apart(aggregate.finish, tabulator)
 
     async def _pages(self, tick: _Tick, part: Part, tabulator: Tabulator) -> None:
         """Take all pages of one request, until the last one or until ``max_series`` is reached."""
+        first = True
         async with contextlib.aclosing(self._turned(tick, part)) as pages:
             async for page in pages:
-                new = await self._apart(tabulator.add, page.rows, part.fields)
+                added = await self._apart(tabulator.add, page.rows, part.fields)
                 # Where nobody says how many rows are left, the next page has to show that there are any.
                 if page.next is not None and (tabulator.full or (page.missing and not tabulator.room)):
                     tabulator.leave(page.missing)
                     return
-                _must_go_on(part, page, new)
+                _check(part, page, added, first=first)
+                first = False
 
     async def _turned(self, tick: _Tick, part: Part) -> AsyncGenerator[Page]:
         """Give the pages of one request; one that comes twice is refused, for another one is then missing."""
@@ -219,10 +221,15 @@ class Poller:
             log.info("circuit closes")
 
 
-def _must_go_on(part: Part, page: Page, new: int) -> None:
-    """Refuse a page that holds nothing new although more are promised: there would be no end."""
-    if page.next is not None and not new:
-        raise BadResponse(f"{part.endpoint}: a page holds nothing new although more are promised")
+def _check(part: Part, page: Page, added: Added, *, first: bool) -> None:
+    """Refuse a page that only repeats rows: others are missing, and where more are promised there would be no end.
+
+    Rows that differ in their values are no repetition: the vendor has two for one label set, of which one is kept.
+    """
+    if added.new or not page.rows or (first and page.next is None):
+        return
+    if page.next is not None or added.repeated:
+        raise BadResponse(f"{part.endpoint}: a page holds nothing new, so rows are missing")
 
 
 def _mark(rows: Sequence[object]) -> int:

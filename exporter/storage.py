@@ -26,31 +26,35 @@ EVERY = 0.5
 """Seconds between two looks at what is to be written; the contract promises 2 from poll to disk."""
 
 
-class _Stored(msgspec.Struct, frozen=True):
-    """What a file holds: how the last poll ended, and the last good answer. Times in Unix seconds."""
+class _Poll(msgspec.Struct, frozen=True):
+    """How a poll ended; times in Unix seconds."""
 
-    identity: str
     window: Window
     ended: float
     duration: float
     series: int
     reason: str
-    good: bool
-    taken: float
-    good_window: Window
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """What a file holds: the last poll, the last one that succeeded, and what that one brought, while it is served."""
+
+    identity: str
     max_age: float
+    last: _Poll
+    good: _Poll | None
+    taken: float
     chunks: tuple[Chunk, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A job's past: its last outcome, and its last good answer where that is still to be served."""
+    """A job's past: its last poll, the last that succeeded, and what that brought where it is still to be served."""
 
     job: Job
     outcome: Outcome
+    good: Outcome | None
     snapshot: Snapshot | None
-    taken: float
-    """When the snapshot's answer was complete, in Unix seconds."""
 
     def due(self, now: float) -> bool:
         """Whether a tick has passed since the last poll began."""
@@ -66,6 +70,7 @@ class Storage:
         self._now = now
         self._clock = clock
         self._waiting: dict[str, _Stored] = {}
+        self._good: dict[str, _Poll] = {}
         self._writing = threading.Lock()
         self._works = True
 
@@ -82,6 +87,8 @@ class Storage:
             stored = self._read(path)
             job = by_file.get(path.name)
             if stored and job and stored.identity == job.identity:
+                if stored.good:
+                    self._good[path.name] = stored.good
                 yield self._restored(job, stored)
             elif stored and stored.taken + stored.max_age < self._now():
                 with contextlib.suppress(OSError):
@@ -89,24 +96,23 @@ class Storage:
 
     def put(self, job: Job, outcome: Outcome, snapshot: Snapshot | None) -> None:
         """Take in how a poll ended and what is served since; it is written soon."""
-        wall = self._now() - self._clock()
-        self._waiting[_file(job.query)] = _Stored(
+        file = _file(job.query)
+        last = _Poll(outcome.window, outcome.ended, outcome.duration, outcome.series, outcome.reason)
+        if outcome.succeeded:
+            self._good[file] = last
+        self._waiting[file] = _Stored(
             identity=job.identity,
-            window=outcome.window,
-            ended=outcome.ended,
-            duration=outcome.duration,
-            series=outcome.series,
-            reason=outcome.reason,
-            good=snapshot is not None,
-            taken=snapshot.taken + wall if snapshot else 0.0,
-            good_window=snapshot.window if snapshot else outcome.window,
             max_age=job.query.max_age,
+            last=last,
+            good=self._good.get(file),
+            taken=snapshot.taken + self._now() - self._clock() if snapshot else 0.0,
             chunks=snapshot.chunks if snapshot else (),
         )
 
     def forget(self, query: Query) -> None:
         """Delete what is stored of a query that is no longer configured."""
         self._waiting.pop(_file(query), None)
+        self._good.pop(_file(query), None)
         with contextlib.suppress(OSError):
             (self._directory / _file(query)).unlink()
 
@@ -157,19 +163,26 @@ class Storage:
             return None
 
     def _restored(self, job: Job, stored: _Stored) -> Restored:
-        outcome = Outcome(
-            query=job.query,
-            window=stored.window,
-            ended=stored.ended,
-            duration=stored.duration,
-            series=stored.series,
-            reason=stored.reason,
-            error="failed before the restart" if stored.reason else "",
+        good, age = stored.good, self._now() - stored.taken
+        fresh = good and 0 <= age < job.query.max_age
+        return Restored(
+            job,
+            _outcome(job.query, stored.last),
+            _outcome(job.query, good) if good else None,
+            Snapshot(job.query, stored.chunks, good.window, self._clock() - age) if good and fresh else None,
         )
-        age = self._now() - stored.taken
-        fresh = stored.good and 0 <= age < job.query.max_age
-        snapshot = Snapshot(job.query, stored.chunks, stored.good_window, self._clock() - age) if fresh else None
-        return Restored(job, outcome, snapshot, stored.taken)
+
+
+def _outcome(query: Query, poll: _Poll) -> Outcome:
+    return Outcome(
+        query=query,
+        window=poll.window,
+        ended=poll.ended,
+        duration=poll.duration,
+        series=poll.series,
+        reason=poll.reason,
+        error="failed before the restart" if poll.reason else "",
+    )
 
 
 def _file(query: Query) -> str:

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 import exporter
 from exporter.exposition import Format
-from exporter.model import Exchange, Outcome, Query, Snapshot
+from exporter.model import Exchange, Outcome, Query
 
 PREFIX = "video_analytics_exporter"
 BY_QUERY = ("source", "query")
@@ -156,15 +156,12 @@ class Telemetry:
         """Note a configuration that can't be used."""
         self._reload_ok.set(0)
 
-    def restored(self, outcome: Outcome, good: Snapshot | None, since: float) -> None:
-        """Note what was stored before this process began: how the last poll ended, and the last good answer.
-
-        ``since`` is when that answer came, in Unix seconds.
-        """
-        key = outcome.query.key
-        self._success.labels(*key).set(outcome.succeeded)
+    def restored(self, last: Outcome, good: Outcome | None) -> None:
+        """Note what was stored before this process began: how the last poll ended, and the last one that succeeded."""
+        key = last.query.key
+        self._success.labels(*key).set(last.succeeded)
         if good:
-            self._last_success.labels(*key).set(since)
+            self._last_success.labels(*key).set(good.ended)
             self._window_end.labels(*key).set(good.window.end)
             self._series.labels(*key).set(good.series)
 

@@ -6,7 +6,6 @@ from urllib.parse import quote, quote_plus
 
 from exporter.providers.errors import LONGEST_EXPLANATION
 
-
 TELLING = 12
 """Characters from which on a text is no word that data may hold."""
 
