@@ -38,6 +38,9 @@ CALM, TROUBLE = (7.0, 11.0), (5.0, 13.0)
 BETWEEN_RESTARTS = (25.0, 45.0)
 LAST_CALM = 15.0
 """Seconds at the end in which all are well, to see that everything comes back."""
+
+SETTLING = 3.0
+"""Seconds from the last scrape that is judged to the judgement."""
 STOPS_WITHIN = 5.0
 PIECE = 30
 """Seconds of samples that are read and judged at a time."""
@@ -392,6 +395,8 @@ async def run(options: argparse.Namespace, directory: Path) -> bool:
             diary.note("all are well for the rest")
             await asyncio.sleep(LAST_CALM)
             end = time.time()
+            # A scrape that began before the end may still be on its way into Prometheus.
+            await asyncio.sleep(SETTLING)
             print("judging", flush=True)
             tally = await asyncio.to_thread(judge_all, url, end, (mm, ibm), diary)
     return report(tally, (mm, ibm), exporter.unexpected, options.minutes)
