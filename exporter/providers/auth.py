@@ -10,7 +10,8 @@ import httpx
 
 from exporter.providers import token
 from exporter.providers.base import ApiKey, ClientCredentials, Credentials, Password, Secret
-from exporter.providers.errors import AuthError, VendorError
+from exporter.providers.errors import AuthError, VendorError, from_status
+from exporter.providers.standing import Login
 
 UNAUTHORIZED = 401
 
@@ -27,6 +28,16 @@ class SourceAuth(httpx.Auth):
     @abstractmethod
     def secrets(self) -> tuple[str, ...]:
         """The secrets now in memory, to be removed from whatever is shown."""
+
+    @property
+    @abstractmethod
+    def state(self) -> Login:
+        """How the log-in stands."""
+
+    @property
+    def expiry(self) -> float | None:
+        """When the access token ends, by the clock; ``None`` where there is none."""
+        return None
 
     @abstractmethod
     def async_auth_flow(self, request: httpx.Request) -> Flow:
@@ -58,6 +69,14 @@ class KeyAuth(SourceAuth):
         self._secret = credentials.key
         self._key = ""
         self._key_before = ""
+        self._status = 0
+
+    @property
+    def state(self) -> Login:
+        """Whether the last request with the key was refused."""
+        if not self._status:
+            return "none"
+        return "refused" if from_status(self._status) is AuthError else "ok"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -70,7 +89,8 @@ class KeyAuth(SourceAuth):
         response = yield request
         if response.status_code == UNAUTHORIZED and self._secret.file:
             request.headers[self._header] = self._read()
-            yield request
+            response = yield request
+        self._status = response.status_code
 
     def _read(self) -> str:
         key = read(self._secret, "API key")
@@ -114,6 +134,20 @@ class TokenAuth(SourceAuth):
         self._before = token.Token()
         self._logins = 0
         self._failure: _Failure | None = None
+
+    @property
+    def state(self) -> Login:
+        """How the last log-in ended, and whether its token is still good."""
+        if self._failure:
+            return "refused" if isinstance(self._failure.error, AuthError) else "failed"
+        if not self._token.access:
+            return "none"
+        return "ok" if self._clock() < self._token.expiry else "expired"
+
+    @property
+    def expiry(self) -> float | None:
+        """When the access token ends, by the clock; ``None`` where there is none."""
+        return self._token.expiry if self._token.access else None
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from exporter.providers.limits import Limiter
 from exporter.providers.lookups import Lookups
 from exporter.providers.retry import retries
 from exporter.providers.scrub import echoes, scrub
+from exporter.providers.standing import Standing
 from exporter.providers.wire import Wire
 
 log = structlog.get_logger(__name__)
@@ -85,6 +86,17 @@ class Client:
         self._lookups = Lookups(clock)
         self._asked = 0
         self._idle = asyncio.Event()
+        self._remaining: float | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands with the vendor now."""
+        return Standing(
+            login=self._auth.state,
+            token_expiry=self._unix(self._auth.expiry),
+            remaining=self._remaining,
+            paused_until=self._unix(self._limiter.paused_until),
+        )
 
     async def get(self, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
         """Ask for one page, logging in as need be, and give what ``read`` makes of its body.
@@ -209,7 +221,11 @@ class Client:
         found = advice(response.status_code, response.headers, self._now())
         self._limiter.heed(response.status_code, found)
         if found.remaining is not None:
+            self._remaining = found.remaining
             self._observer.remaining(self._source, found.remaining)
+
+    def _unix(self, moment: float | None) -> float | None:
+        return None if moment is None else self._now() + moment - self._clock()
 
     def _raise_for_status(self, response: httpx.Response) -> None:
         kind = from_status(response.status_code)

@@ -43,6 +43,11 @@ class Limiter:
         self._sleep = sleep
         self._waited = waited
 
+    @property
+    def paused_until(self) -> float | None:
+        """When the pause that the vendor asked for ends, by the clock; ``None`` while there is none."""
+        return self._paused_until if self._paused_until > self._clock() else None
+
     @asynccontextmanager
     async def slot(self, until: float) -> AsyncIterator[None]:
         """Wait for a slot, and hold it.

@@ -22,6 +22,11 @@ class Token:
     refresh: str = field(default="", repr=False)
     refresh_until: float = 0.0
 
+    @property
+    def expiry(self) -> float:
+        """When the access token ends."""
+        return self.renew_at + _early(self.life)
+
 
 def read(status: int, body: bytes, now: float) -> Token:
     """Take the tokens from an answer.
