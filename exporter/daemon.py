@@ -29,7 +29,8 @@ from exporter.web.access import Access
 from exporter.web.app import app
 from exporter.web.listen import serve
 from exporter.web.metrics import Metrics
-from exporter.web.status import State
+from exporter.web.past import Past
+from exporter.web.state import State
 from exporter.web.systemd import Notifier
 
 log = structlog.get_logger(__name__)
@@ -45,7 +46,7 @@ class Options:
     metrics_path: str = "/metrics"
     lifecycle: bool = False
     storage: Path | None = None
-    external_url: str | None = None
+    external_url: str = ""
     access: Access | None = None
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
 
@@ -98,7 +99,7 @@ async def running(
     reload = house.reload if options.lifecycle else None
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(house.aclose)
-        pages = app(metrics, options.metrics_path, house.state, reload)
+        pages = app(metrics, options.metrics_path, house.state, reload, options.external_url)
         guard = options.access
         await stack.enter_async_context(
             serve(guard.wrap(pages) if guard else pages, sockets, guard.tls if guard else None)
@@ -122,11 +123,17 @@ class House:
         self._clients = {name: self._client(name, source) for name, source in config.sources.items()}
         self._poller = Poller(self._clients, self.store, self._ended, now=time.time, clock=steady)
         self._schedule = Schedule(self._poller.tick, lambda job: self.telemetry.skipped(job.query))
+        self._past = Past()
         self.state = State(
-            queries=lambda: self._config.queries,
+            now=time.time,
+            config=lambda: self._config,
+            jobs=lambda: self._jobs,
             outcomes=lambda: self._poller.last,
             next_polls=self._next_polls,
             circuits=lambda: {name: self._poller.circuit(name).open for name in self._config.sources},
+            standings=lambda: {name: client.standing for name, client in self._clients.items()},
+            snapshot=self.store.get,
+            past=self._past,
             alive=lambda: self._schedule.running,
         )
 
@@ -136,6 +143,7 @@ class House:
         now, waiting = time.time(), []
         for restored in self._storage.restore(self._jobs.values()) if self._storage else ():
             self._poller.restore(restored.outcome)
+            self._past.restore(restored.outcome, restored.good.ended if restored.good else None)
             self.telemetry.restored(restored.outcome, restored.good)
             if restored.snapshot:
                 self.store.swap(restored.snapshot)
@@ -180,6 +188,7 @@ class House:
         self._config, self._jobs, self._clients = config, jobs, clients
         self._schedule.update(jobs.values())
         self._poller.configure(clients, kept)
+        self._past.keep(kept)
         self.store.configure(config.queries, kept)
         self.telemetry.configured(config.queries, kept)
         self._advise(job for key, job in jobs.items() if key not in kept)
@@ -199,6 +208,7 @@ class House:
     def _ended(self, outcome: Outcome) -> None:
         source = outcome.query.source
         self.telemetry.polled(outcome)
+        self._past.note(outcome)
         self.telemetry.circuit(source, is_open=self._poller.circuit(source).open)
         if self._storage:
             self._storage.put(self._jobs[outcome.query.key], outcome, self.store.get(outcome.query))
