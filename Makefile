@@ -15,10 +15,10 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-inde
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint format lock clean
+.PHONY: help demo test lint format lock screenshots clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.project ## run against simulated vendors (flags of `run`: ARGS="--web.listen-address=:9999")
 	@exec $(BIN)/video-analytics-exporter demo $(ARGS)
@@ -36,6 +36,9 @@ lint: $(VENV)/.dev ## ruff, mypy, import-linter, hadolint
 format: $(VENV)/.dev ## let ruff format the code and repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+screenshots: $(VENV)/.dev ## photograph the status page anew; needs chromium
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 lock: $(VENV)/.dev ## resolve requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	$(COMPILE) pyproject.toml -o requirements/run.txt
