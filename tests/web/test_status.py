@@ -146,7 +146,7 @@ async def test_each_source_is_told(get, shown, make_query):
         "2 at a time, 1,200 a minute",
         "—",
         "no",
-        "✕ open: polled less often",
+        "✕ open polled less often",
         "✕ 1 failing",
     ]
     assert page.row("two smartsight")[1:] == [

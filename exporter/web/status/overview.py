@@ -164,7 +164,7 @@ def _source(source: SourceFacts, now: float) -> Html:
         limits,
         "—" if remaining is None else number(remaining),
         when(paused, now, "no"),
-        shell.chip("failing", "open: polled less often") if source.circuit_open else "closed",
+        joined(shell.chip("failing", "open"), tag("small", "polled less often")) if source.circuit_open else "closed",
         _counts(source),
     )
     return tag("tr", _cells(SOURCES, cells, ("Remaining",)), role="row", id=_id("source", source.source))
