@@ -52,8 +52,8 @@ def _free_path(_: click.Context, __: click.Parameter, path: str) -> str:
     return path
 
 
-def _url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
-    if url is not None and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
+def _url(_: click.Context, __: click.Parameter, url: str) -> str:
+    if url and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
         raise click.BadParameter("must be a URL that begins with http:// or https://")
     return url
 
@@ -73,6 +73,7 @@ def serving(command: Command) -> Command:
         click.option(
             "--web.external-url",
             "external_url",
+            default="",
             callback=_url,
             help="Where others reach this exporter, for /sd; without it the address that they ask at.",
         ),

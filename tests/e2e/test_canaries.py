@@ -174,7 +174,10 @@ def test_no_secret_is_in_any_output_of_a_running_exporter(echoing, start, until,
     )
     with httpx.Client(base_url=exporter.url, auth=("ops", WEB_PASSWORD), trust_env=False, timeout=10) as client:
         until(lambda: client.get("/-/ready").is_success, "all queries have been polled")
-        pages = ["/", "/metrics", "/-/healthy"]
+        pages = ["/", "/metrics", "/config", "/sd", "/api/v1/queries", "/-/healthy"]
+        pages += [
+            f"/query?source={source}&name={source}-{mode}" for source in ("key", "ibm") for mode in ("label", "401")
+        ]
         found = []
         for page in pages:
             answer = client.get(page)
