@@ -131,6 +131,7 @@ class Storage:
         """Replace files whole. Not forced to the disk: it is the process that may die, not the machine."""
         try:
             with self._writing:
+                self._directory.mkdir(parents=True, exist_ok=True)
                 for name, stored in waiting.items():
                     content, path = msgspec.msgpack.encode(stored), self._directory / name
                     new = path.with_suffix(".new")
