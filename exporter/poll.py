@@ -90,8 +90,9 @@ class Poller:
             self._circuits.pop(name, None)
         for key in [key for key in self._last if key not in kept]:
             self._circuits[key[0]].forget(self._last.pop(key).query)
-            self._renderers.pop(key, None)
             self._alike.pop(key, None)
+        # Of one that never had an outcome, too: a thread may still be at work with what the next poll would take up.
+        self._renderers = {key: renderer for key, renderer in self._renderers.items() if key in kept}
         self._sources = sources
 
     def restore(self, outcome: Outcome) -> None:
