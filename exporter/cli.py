@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -162,6 +163,8 @@ def start(
     """Run a daemon on its addresses until it is stopped."""
     logs.configure(log_level, log_format)
     raise_file_limit()
+    # Whoever sees the port open may signal; the daemon's own handler comes with its loop.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with contextlib.ExitStack() as stack:
         try:
             guard = access(web_config, clock=time.monotonic) if web_config else None
