@@ -3,6 +3,7 @@ import contextlib
 import gc
 import json
 import re
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import daemon
+from exporter import daemon, poll
 from exporter.circuit import OPENS_AT
 from exporter.config import ConfigError, load
 from exporter.daemon import Options
@@ -670,3 +671,64 @@ async def test_without_the_flag_a_post_is_forbidden_and_changes_nothing(bench):
         del bench.queries[0]
         assert (await bench.reload()).status_code == 403
         assert len(bench.house._jobs) == 3
+
+
+# --- One piece of work on the CPU at a time ---------------------------------------------------------------------------
+
+
+class Work:
+    """Stands in for decoding: notes how many threads are in it at once, and waits until it may go on."""
+
+    def __init__(self, real):
+        self._real = real
+        self._lock = threading.Lock()
+        self.inside = self.most = self.count = 0
+        self.go_on = threading.Event()
+
+    def __call__(self, *args):
+        with self._lock:
+            self.inside += 1
+            self.count += 1
+            self.most = max(self.most, self.inside)
+        self.go_on.wait(PATIENCE)
+        with self._lock:
+            self.inside -= 1
+        return self._real(*args)
+
+
+@pytest.fixture
+def decoding(monkeypatch):
+    work = Work(poll.decode)
+    monkeypatch.setattr("exporter.poll.decode", work)
+    yield work
+    work.go_on.set()
+
+
+async def test_answers_that_come_at_once_are_decoded_one_at_a_time(bench, decoding):
+    bench.queries[:] = [{"name": f"q{n}", "source": "mm", "metrics": ["views"]} for n in range(8)]
+    bench.sources["mm"]["limits"] = {"concurrency": 8}
+    async with bench.running():
+        # Each waits for its answer to be read while it holds its place among the source's requests, or has left it.
+        await eventually(lambda: len(bench.smartsight.answers) == 8)
+        assert (await bench.http.get("/metrics")).status_code == 200
+        decoding.go_on.set()
+        await eventually(bench.ready)
+    assert (decoding.most, decoding.count) == (1, 8)
+
+
+@pytest.mark.xfail(strict=True, reason="a poll that is cancelled gives its turn away although its thread works on")
+async def test_the_thread_of_a_poll_that_was_cut_off_still_has_its_turn(bench, decoding):
+    bench.queries[:] = [{"name": name, "source": "mm", "metrics": ["views"]} for name in ("goes", "stays")]
+    async with bench.running():
+        await eventually(lambda: decoding.inside == 1 and len(bench.smartsight.answers) == 2)
+        for query in bench.queries:
+            query["window"] = "10m"
+        await bench.reload()
+        await eventually(lambda: len(bench.smartsight.answers) == 4)
+        for _ in range(1000):  # rounds of the loop, in which another thread would have begun
+            if decoding.inside > 1:
+                break
+            await asyncio.sleep(0.001)
+        decoding.go_on.set()
+        await eventually(bench.ready)
+    assert decoding.most == 1

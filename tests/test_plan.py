@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from exporter.config import load
@@ -82,3 +84,73 @@ def test_a_content_type_that_is_filtered_twice_is_asked_once(dimensions):
 def test_planning_is_pure():
     config = load(f"{SOURCES}  - {{name: q, source: a, metrics: [latency]}}\n", name="c.yaml", env={})
     assert plan(config) == plan(config)
+
+
+# --- Identity ---------------------------------------------------------------------------------------------------------
+
+
+def identity(query="metrics: [latency]", source="customer_id: 7, auth: {api_key: k}"):
+    text = f"sources: {{a: {{type: smartsight, {source}}}}}\nqueries: [{{name: q, source: a, {query}}}]\n"
+    [job] = plan(load(text, name="c.yaml", env={}))
+    return job.identity
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "metrics: [views]",
+        "metrics: [latency, views]",
+        "metrics: [{field: latency, scale: 0.001}]",
+        "metrics: [{field: latency, name: smartsight_other}]",
+        "metrics: [latency], dimensions: [cdn]",
+        "metrics: [latency], filters: {cdn: Akamai}",
+        "metrics: [latency], having: latency>3",
+        "metrics: [latency], top: 5",
+        "metrics: [latency], order: asc",
+        "metrics: [latency], options: {allstatus: 1}",
+        *(f"metrics: [latency], {key}: 11m" for key in ("interval", "window", "delay", "max_age")),
+        "metrics: [latency], empty_label: none",
+        "metrics: [latency], on_missing: zero",
+        "metrics: [latency], max_series: 7",
+    ],
+)
+def test_what_asks_for_something_else_or_shows_it_otherwise_is_another(query):
+    assert identity(query) != identity()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "customer_id: 8, auth: {api_key: k}",
+        "customer_id: 7, auth: {api_key: k}, base_url: 'https://example.com'",
+        "customer_id: 7, auth: {api_key: k}, labels: {environment: prod}",
+    ],
+)
+def test_another_account_or_other_labels_are_another(source):
+    assert identity(source=source) != identity()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "customer_id: 7, auth: {api_key: rotated}",
+        "customer_id: 7, auth: {api_key_file: /run/secrets/key}",
+        "customer_id: 7, auth: {api_key: k}, limits: {concurrency: 1, requests_per_minute: 7}",
+        "customer_id: 7, auth: {api_key: k}, http: {proxy_url: 'http://user:secret@proxy:3128'}",
+        "customer_id: '7', auth: {api_key: k}",
+    ],
+)
+def test_how_it_is_asked_makes_no_other(source):
+    assert identity(source=source) == identity()
+
+
+def test_an_identity_tells_nothing():
+    assert re.fullmatch("[0-9a-f]{64}", identity(source="customer_id: 7, auth: {api_key: canary}"))
+
+
+def test_no_two_jobs_of_a_configuration_are_the_same():
+    found = jobs(
+        "name: x, source: [a, b], metrics: [latency]",
+        "name: y, source: [a, b], metrics: [latency]",
+    )
+    assert len({job.identity for job in found}) == 4

@@ -146,3 +146,52 @@ def test_at_any_time_the_young_snapshots_are_served_and_changes_have_versions(ma
         assert store.snapshots() == young
         identities = tuple(map(id, young))
         assert seen.setdefault(version, identities) == identities
+
+
+# --- Another configuration --------------------------------------------------------------------------------------------
+
+
+def test_of_the_old_snapshots_those_stay_that_are_kept_in_the_new_order(store, queries, make_query):
+    b, a, c = queries
+    for query in queries:
+        store.swap(snapshot(query, 1000))
+    new = make_query(name="new")
+    before = store.version
+    store.configure([c, new, b], {c.key, b.key})
+    assert [found.query.name for found in store.snapshots()] == ["c", "b"]
+    assert store.get(a) is None
+    assert store.version != before
+    store.swap(snapshot(new, 1000))
+    assert [found.query.name for found in store.snapshots()] == ["c", "new", "b"]
+
+
+def test_a_changed_query_of_the_same_name_begins_without_a_snapshot(store, queries, make_query):
+    b, *_ = queries
+    store.swap(snapshot(b, 1000))
+    changed = make_query(name="b", max_age=10)
+    store.configure([changed], set())
+    assert store.get(changed) is None
+    assert store.snapshots() == []
+
+
+def test_what_is_kept_still_ends_in_its_time_and_what_was_gone_does_not_come_back(store, queries, clock):
+    b, a, _ = queries
+    store.swap(snapshot(a, 1000))
+    store.swap(snapshot(b, 1000))
+    clock.now = 1060
+    store.configure([a, b], {a.key, b.key})
+    assert [found.query.name for found in store.snapshots()] == ["b"]
+    clock.now = 1299
+    version = store.version
+    clock.now = 1300
+    assert store.version != version
+    assert store.snapshots() == []
+
+
+def test_a_snapshot_from_before_the_start_is_as_old_as_it_is(store, queries, clock):
+    a = queries[1]
+    clock.now = 5.0  # the machine was started a moment ago
+    store.swap(snapshot(a, taken=-50.0))
+    assert store.get(a)
+    clock.now = 10.0
+    assert store.get(a) is None

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 import exporter
 from exporter.config.units import seconds
 from exporter.exposition import Format
-from exporter.model import Exchange, Outcome, Window
+from exporter.gzipped import Piece
+from exporter.model import Chunk, Exchange, Family, Outcome, Snapshot, Window
 from exporter.telemetry import Telemetry
 
 NOW = 1_775_764_800.0
@@ -184,3 +185,98 @@ def test_help_texts_are_sentences(telemetry):
     for family in telemetry.registry.collect():
         if family.name.startswith(PREFIX):
             assert re.fullmatch(r"[A-Z].+\.", family.documentation)
+
+
+# --- Another configuration, another process ---------------------------------------------------------------------------
+
+
+def naming(telemetry, **labels):
+    """The names of all samples that carry these labels."""
+    return {
+        sample.name.removeprefix(PREFIX)
+        for family in telemetry.registry.collect()
+        for sample in family.samples
+        if labels.items() <= sample.labels.items()
+    }
+
+
+def test_of_a_query_that_is_gone_nothing_is_left_and_of_its_neighbours_all(telemetry, make_query):
+    gone, stays, source = make_query(name="gone"), make_query(name="stays"), make_query(name="gone", source="other")
+    telemetry.configured([gone, stays, source])
+    for query in (gone, stays, source):
+        telemetry.polled(outcome(query, series=5, dropped={"duplicate": 1, "limit": 2, "invalid": 3}))
+        for reason in REASONS:
+            telemetry.polled(outcome(query, reason=reason, error="No."))
+        telemetry.skipped(query)
+    before = naming(telemetry, source="mm", query="stays")
+    telemetry.configured([stays, source], {stays.key, source.key})
+    assert naming(telemetry, source="mm", query="gone") == set()
+    assert naming(telemetry, source="mm", query="stays") == before
+    assert naming(telemetry, source="other", query="gone") == before
+    assert value(telemetry, "query_polls_total", source="mm", query="stays") == 1 + len(REASONS)
+
+
+def test_a_changed_query_begins_anew(telemetry, make_query):
+    telemetry.configured([make_query()])
+    telemetry.polled(outcome(make_query(), series=5, dropped={"limit": 2}))
+    telemetry.configured([make_query(interval=120)])
+    assert naming(telemetry, source="mm", query="q") == {"query_info", "query_polls_total", "query_skipped_total"}
+    assert value(telemetry, "query_polls_total", source="mm", query="q") == 0
+    infos = [family for family in telemetry.registry.collect() if family.name == f"{PREFIX}query_info"]
+    assert [sample.labels["interval"] for sample in infos[0].samples] == ["2m"]
+
+
+def test_of_a_source_that_is_gone_nothing_is_left_not_even_by_requests_that_end_late(telemetry, make_query):
+    telemetry.configured([make_query(), make_query(source="stays")])
+
+    def late(source):
+        telemetry.requested(Exchange(source, "metricquery", "canceled", 0.2))
+        telemetry.throttled(source, 1.5)
+        telemetry.logged_in(source, 3600)
+        telemetry.retried(source)
+        telemetry.remaining(source, 7)
+
+    for source in ("mm", "stays"):
+        late(source)
+        telemetry.circuit(source, is_open=True)
+    before = naming(telemetry, source="stays")
+    telemetry.configured([make_query(source="stays")], {("stays", "q")})
+    assert naming(telemetry, source="mm") == set()
+    late("mm")
+    assert naming(telemetry, source="mm") == set()
+    assert naming(telemetry, source="stays") == before
+
+
+def test_a_file_that_can_t_be_used_leaves_the_time_of_the_last_good_one(make_query):
+    now = [NOW]
+    telemetry = Telemetry(lambda: now[0])
+    telemetry.configured([make_query()])
+    now[0] += 60
+    telemetry.not_configured()
+    assert value(telemetry, "config_last_reload_successful") == 0
+    assert value(telemetry, "config_last_reload_success_timestamp_seconds") == NOW
+    telemetry.configured([make_query()], {("mm", "q")})
+    assert value(telemetry, "config_last_reload_successful") == 1
+    assert value(telemetry, "config_last_reload_success_timestamp_seconds") == NOW + 60
+
+
+@pytest.mark.parametrize("reason", ["", "timeout"])
+def test_what_was_stored_is_told_with_its_own_times(telemetry, make_query, reason):
+    query, by = make_query(), {"source": "mm", "query": "q"}
+    telemetry.configured([query])
+    good = Snapshot(query, (Chunk(Family("a", "A."), Piece(), 7),), Window(60, 360), 5.0)
+    telemetry.restored(outcome(query, reason=reason, ended=NOW - 1), good, NOW - 100)
+    assert value(telemetry, "query_success", **by) == (0 if reason else 1)
+    assert value(telemetry, "query_last_success_timestamp_seconds", **by) == NOW - 100
+    assert value(telemetry, "query_window_end_timestamp_seconds", **by) == 360
+    assert value(telemetry, "query_series", **by) == 7
+    assert value(telemetry, "query_polls_total", **by) == 0
+    assert value(telemetry, "query_failures_total", **by, reason="timeout") is None
+
+
+def test_of_an_answer_that_is_no_longer_served_no_times_are_told(telemetry, make_query):
+    query, by = make_query(), {"source": "mm", "query": "q"}
+    telemetry.configured([query])
+    telemetry.restored(outcome(query), None, NOW - 9999)
+    for name in ("query_last_success_timestamp_seconds", "query_window_end_timestamp_seconds", "query_series"):
+        assert value(telemetry, name, **by) is None
