@@ -77,7 +77,13 @@ async def _reload_on(signalled: asyncio.Event, house: "House", notifier: Notifie
         await signalled.wait()
         signalled.clear()
         notifier.reloading()
-        faults = await house.reload()
+        try:
+            faults = await house.reload()
+        except Exception:
+            # A fault of the exporter's own: the next signal must find somebody who listens.
+            log.exception("reload broke")
+            house.telemetry.not_configured()
+            faults = ("a fault of the exporter; please report it with the traceback of the log",)
         notifier.ready(f"the configuration is wrong, the old one stays: {faults[0]}" if faults else "reloaded")
 
 
@@ -142,15 +148,18 @@ class House:
         self.telemetry.configured(self._config.queries)
         now, waiting = time.time(), []
         for restored in self._storage.restore(self._jobs.values()) if self._storage else ():
-            self._poller.restore(restored.outcome)
             self._past.restore(restored.outcome, restored.good.ended if restored.good else None)
             self.telemetry.restored(restored.outcome, restored.good)
+            due = restored.due(now)
             if restored.snapshot:
                 self.store.swap(restored.snapshot)
-            if not restored.due(now):
+            if not due:
                 waiting.append(restored.job)
-        if waiting:
-            log.info("stored snapshots are served", queries=len(self.store.snapshots()), waiting=len(waiting))
+            # A query that has nothing to show, and is polled at once, is as new: it is not ready yet.
+            if restored.snapshot or not due:
+                self._poller.restore(restored.outcome)
+        if served := len(self.store.snapshots()):
+            log.info("stored snapshots are served", queries=served, waiting=len(waiting))
         if self._storage:
             self.begin(self._storage.keep_writing())
         self._advise(self._jobs.values())
@@ -191,6 +200,8 @@ class House:
         self._past.keep(kept)
         self.store.configure(config.queries, kept)
         self.telemetry.configured(config.queries, kept)
+        for source in config.sources:
+            self.telemetry.circuit(source, is_open=self._poller.circuit(source).open)
         self._advise(job for key, job in jobs.items() if key not in kept)
 
     async def aclose(self) -> None:

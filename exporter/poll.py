@@ -9,7 +9,9 @@ import contextlib
 import marshal
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
@@ -67,7 +69,7 @@ class Poller:
         self._ended = ended
         self._now = now
         self._clock = clock
-        self._cpu = asyncio.Semaphore(1)
+        self._cpu = ThreadPoolExecutor(1, thread_name_prefix="cpu")
         self._renderers: dict[tuple[str, str], Renderer] = {}
         self._last: dict[tuple[str, str], Outcome] = {}
         self._circuits: defaultdict[str, Circuit] = defaultdict(Circuit)
@@ -200,8 +202,7 @@ class Poller:
 
     async def _apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do work on the CPU beside the event loop, one piece at a time: more at once would only delay scrapes."""
-        async with self._cpu:
-            return await asyncio.to_thread(work, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._cpu, partial(work, *args, **kwargs))
 
     async def _rendered(self, query: Query, table: Table) -> tuple[Chunk, ...]:
         renderer = self._renderers.setdefault(query.key, Renderer())

@@ -123,26 +123,33 @@ class Storage:
                 await asyncio.sleep(EVERY)
                 if self._waiting:
                     waiting, self._waiting = self._waiting, {}
-                    await asyncio.to_thread(self._write, waiting)
+                    failed = await asyncio.to_thread(self._write, waiting)
+                    # What has come meanwhile is newer.
+                    self._waiting = failed | self._waiting
         finally:
             self._write(self._waiting)
 
-    def _write(self, waiting: Mapping[str, _Stored]) -> None:
-        """Replace files whole. Not forced to the disk: it is the process that may die, not the machine."""
-        try:
-            with self._writing:
-                self._directory.mkdir(parents=True, exist_ok=True)
-                for name, stored in waiting.items():
-                    content, path = msgspec.msgpack.encode(stored), self._directory / name
+    def _write(self, waiting: Mapping[str, _Stored]) -> dict[str, _Stored]:
+        """Replace files whole, and give those that could not be written.
+
+        They are not forced to the disk: it is the process that may die, not the machine.
+        """
+        failed: dict[str, _Stored] = {}
+        with self._writing:
+            for name, stored in waiting.items():
+                content, path = msgspec.msgpack.encode(stored), self._directory / name
+                try:
+                    self._directory.mkdir(parents=True, exist_ok=True)
                     new = path.with_suffix(".new")
                     new.write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
                     new.replace(path)
-        except OSError as error:
-            self._complain(error)
-        else:
-            if waiting and not self._works:
-                log.info("snapshots are stored again", path=str(self._directory))
-                self._works = True
+                except OSError as error:
+                    failed[name] = stored
+                    self._complain(error)
+        if waiting and not failed and not self._works:
+            log.info("snapshots are stored again", path=str(self._directory))
+            self._works = True
+        return failed
 
     def _complain(self, error: OSError) -> None:
         """Say once that the directory can't be used; the exporter goes on without."""
@@ -152,6 +159,8 @@ class Storage:
 
     def _read(self, path: Path) -> _Stored | None:
         try:
+            if not path.is_file():
+                raise ValueError("it is no file")  # noqa: TRY301
             content = path.read_bytes()
             start = len(MAGIC) + hashlib.sha256().digest_size
             if not content.startswith(MAGIC) or content[len(MAGIC) : start] != hashlib.sha256(content[start:]).digest():

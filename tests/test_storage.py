@@ -432,7 +432,6 @@ async def test_a_full_disk_is_told_once_leaves_the_old_file_and_is_written_again
     assert [(entry["log_level"], entry["event"]) for entry in logged] == [CANT, AGAIN]
 
 
-@pytest.mark.xfail(strict=True, reason="what a write did not take is let go until the query's next poll, an hour maybe")
 async def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(disk, full):
     disk.path.mkdir()
     [job, *_] = jobs()
@@ -445,7 +444,6 @@ async def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(disk,
     assert disk.files()
 
 
-@pytest.mark.xfail(strict=True, reason="the first file that can't be written ends the writing of all behind it")
 def test_one_file_that_can_t_be_written_keeps_no_other_from_it(disk):
     disk.path.mkdir()
     planned = jobs()
