@@ -15,11 +15,13 @@ from exporter import daemon, poll
 from exporter.circuit import OPENS_AT
 from exporter.config import ConfigError, load
 from exporter.daemon import Options
+from exporter.poll import Poller
 from exporter.providers.http import Client
 from exporter.simulator.ibm_video import IbmVideo
 from exporter.simulator.serve import serve
 from exporter.simulator.smartsight import SmartSight
 from exporter.web.listen import bind
+from exporter.web.systemd import Notifier
 
 PATIENCE = 20
 PREFIX = "video_analytics_exporter_"
@@ -247,11 +249,10 @@ async def test_a_query_that_is_removed_while_its_poll_runs_never_comes_back(benc
 
 
 async def test_a_query_that_is_removed_while_its_answer_is_decoded_never_comes_back(bench, monkeypatch):
-    entered, release = asyncio.Event(), asyncio.Event()
-    to_thread = asyncio.to_thread
+    entered, release, apart = asyncio.Event(), asyncio.Event(), Poller._apart
 
-    async def held(work, *args, **kwargs):
-        result = await to_thread(work, *args, **kwargs)
+    async def held(self, work, *args, **kwargs):
+        result = await apart(self, work, *args, **kwargs)
         if "render" in getattr(work, "__name__", ""):
             entered.set()
             await release.wait()
@@ -259,7 +260,7 @@ async def test_a_query_that_is_removed_while_its_answer_is_decoded_never_comes_b
 
     del bench.queries[1:]
     bench.queries.append({"name": "stays", "source": "ibm", "metrics": ["total_views"]})
-    monkeypatch.setattr("exporter.poll.asyncio.to_thread", held)
+    monkeypatch.setattr(Poller, "_apart", held)
     async with bench.running():
         await asyncio.wait_for(entered.wait(), PATIENCE)
         release.set()  # the poll may go on in the same step of the loop in which its query goes
@@ -442,7 +443,7 @@ async def test_a_fault_of_the_exporter_s_own_while_it_reloads_is_no_end_of_reloa
 
         signalled = asyncio.Event()
         bench.house._load = broken
-        watching = asyncio.create_task(daemon._reload_on(signalled, bench.house))
+        watching = asyncio.create_task(daemon._reload_on(signalled, bench.house, Notifier({})))
         signalled.set()
         await eventually(lambda: not signalled.is_set())
         bench.house._load = good
@@ -556,16 +557,16 @@ async def test_reloads_while_polls_hang_leave_nothing_behind_once_these_have_end
 
 async def test_the_renderer_of_a_query_whose_first_poll_was_cut_off_is_not_used_by_another(bench, monkeypatch):
     """Its thread may still be at work with it: two at once would mix labels of one with numbers of the other."""
-    entered, to_thread = asyncio.Event(), asyncio.to_thread
+    entered, apart = asyncio.Event(), Poller._apart
 
-    async def held(work, *args, **kwargs):
+    async def held(self, work, *args, **kwargs):
         if work.__name__ == "render" and not entered.is_set():
             entered.set()
             await asyncio.Event().wait()
-        return await to_thread(work, *args, **kwargs)
+        return await apart(self, work, *args, **kwargs)
 
     del bench.queries[1:]
-    monkeypatch.setattr("exporter.poll.asyncio.to_thread", held)
+    monkeypatch.setattr(Poller, "_apart", held)
     async with bench.running():
         await asyncio.wait_for(entered.wait(), PATIENCE)
         [old] = bench.house._poller._renderers.values()

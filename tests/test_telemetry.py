@@ -10,8 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 import exporter
 from exporter.config.units import seconds
 from exporter.exposition import Format
-from exporter.gzipped import Piece
-from exporter.model import Chunk, Exchange, Family, Outcome, Snapshot, Window
+from exporter.model import Exchange, Outcome, Window
 from exporter.telemetry import Telemetry
 
 NOW = 1_775_764_800.0
@@ -264,8 +263,8 @@ def test_a_file_that_can_t_be_used_leaves_the_time_of_the_last_good_one(make_que
 def test_what_was_stored_is_told_with_its_own_times(telemetry, make_query, reason):
     query, by = make_query(), {"source": "mm", "query": "q"}
     telemetry.configured([query])
-    good = Snapshot(query, (Chunk(Family("a", "A."), Piece(), 7),), Window(60, 360), 5.0)
-    telemetry.restored(outcome(query, reason=reason, ended=NOW - 1), good, NOW - 100)
+    good = Outcome(query, Window(60, 360), ended=NOW - 100, duration=1.0, series=7)
+    telemetry.restored(outcome(query, reason=reason, ended=NOW - 1), good)
     assert value(telemetry, "query_success", **by) == (0 if reason else 1)
     assert value(telemetry, "query_last_success_timestamp_seconds", **by) == NOW - 100
     assert value(telemetry, "query_window_end_timestamp_seconds", **by) == 360
@@ -274,9 +273,9 @@ def test_what_was_stored_is_told_with_its_own_times(telemetry, make_query, reaso
     assert value(telemetry, "query_failures_total", **by, reason="timeout") is None
 
 
-def test_of_an_answer_that_is_no_longer_served_no_times_are_told(telemetry, make_query):
+def test_of_a_query_that_never_succeeded_no_times_are_told(telemetry, make_query):
     query, by = make_query(), {"source": "mm", "query": "q"}
     telemetry.configured([query])
-    telemetry.restored(outcome(query), None, NOW - 9999)
+    telemetry.restored(outcome(query, reason="timeout"), None)
     for name in ("query_last_success_timestamp_seconds", "query_window_end_timestamp_seconds", "query_series"):
         assert value(telemetry, name, **by) is None

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -46,7 +47,9 @@ def broken(exporter, until, reason, count=1):
         until(
             lambda path=path: httpx.get(exporter.url + path, trust_env=False).status_code == 200, f"{path} is answered"
         )
-    assert f"fails ({reason})" in httpx.get(f"{exporter.url}/", trust_env=False).text
+    assert f"failing</span><small>{reason}" in re.sub(
+        r"<small[^>]*>", "<small>", httpx.get(f"{exporter.url}/", trust_env=False).text
+    )
     assert exporter.process.poll() is None
     assert not exporter.lines("Traceback")
 
