@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from exporter.providers.errors import STATUS_SERVER, STATUS_TOO_MANY
@@ -53,8 +54,9 @@ def _number(text: str) -> float | None:
 
 
 def _moment(text: str) -> float | None:
-    """Read an HTTP date (RFC 9110, section 5.6.7)."""
+    """Read an HTTP date (RFC 9110, section 5.6.7): always UTC, though its oldest form does not say so."""
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
