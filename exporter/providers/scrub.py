@@ -11,12 +11,13 @@ TELLING = 12
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """Give a text as one line, without secrets, and cut where it is too long."""
+    """Give a text as one line that can be shown anywhere, without secrets, and cut where it is too long."""
     spelled = {spelling for secret in secrets for spelling in _spellings(secret)}
     # The longest first: one secret may stand in another.
     for secret in sorted(spelled, key=len, reverse=True):
         text = text.replace(secret, "<secret>")
-    line = " ".join(text.split())
+    # A lone surrogate has no UTF-8, and a terminal obeys control characters.
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     return line if len(line) <= LONGEST_EXPLANATION else line[: LONGEST_EXPLANATION - 1] + "…"
 
 
