@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import httpx
@@ -81,6 +82,7 @@ class Wire:
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=120),
                 transport=self._transport,
                 follow_redirects=False,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # never sent, and so not to be kept
             )
         return self._http
 
