@@ -72,3 +72,102 @@ def test_any_bytes_are_a_value_or_a_bad_response(body):
         decode(body)
     except BadResponse as error:
         assert "no JSON" in str(error)  # noqa: PT017 - either way is right
+
+
+# --- Nesting ----------------------------------------------------------------------------------------------------------
+
+
+def nested(levels, kind):
+    start, end = {"lists": ("[", "]"), "objects": ('{"a":', "}"), "both": ('[{"a":', "}]")}[kind]
+    count = levels // 2 if kind == "both" else levels
+    return (start * count + ("" if kind == "lists" else "1") + end * count).encode()
+
+
+@pytest.mark.parametrize("kind", ["lists", "objects", "both"])
+@pytest.mark.parametrize("deepest", [2, 6, 32, 100])
+def test_just_as_deep_as_admitted_is_read_and_one_level_more_is_not(kind, deepest):
+    decode(nested(deepest, kind), deepest)
+    for deeper in (deepest + 2, deepest + 50):
+        with pytest.raises(BadResponse, match=f"deeper than `max_nesting` \\({deepest} levels\\)") as caught:
+            decode(nested(deeper, kind), deepest)
+        assert not caught.value.passing
+
+
+@pytest.mark.parametrize("kind", ["lists", "objects"])
+def test_32_levels_are_admitted_where_nobody_says_otherwise(kind):
+    decode(nested(32, kind))
+    with pytest.raises(BadResponse, match="32 levels"):
+        decode(nested(33, kind))
+
+
+def test_one_level_is_a_list_of_values():
+    assert decode(b"[1, null]", 1) == [1, None]
+    assert decode(b"7", 1) == 7
+    with pytest.raises(BadResponse, match="1 levels"):
+        decode(b"[[]]", 1)
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_one_deep_value_among_many_flat_ones_is_found(place):
+    rows = [{"cdn": str(number), "views": number} for number in range(1000)]
+    deep = json.loads(nested(40, "lists"))
+    rows[0 if place == "first" else -1]["views"] = deep
+    with pytest.raises(BadResponse, match="max_nesting"):
+        decode(json.dumps({"response": rows}).encode())
+
+
+@pytest.mark.parametrize("with_nan", [False, True])
+@pytest.mark.parametrize("kind", ["lists", "objects"])
+@pytest.mark.parametrize("levels", [500, 900, 1100, 5000, 100_000])
+def test_an_absurdly_deep_answer_is_a_bad_response_and_no_crash(levels, kind, with_nan):
+    body = nested(levels, kind)
+    with pytest.raises(BadResponse):
+        decode(b"[NaN," + body + b"]" if with_nan else body)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b'[{"a":' * 100_000])
+def test_an_absurdly_deep_answer_that_is_cut_is_a_bad_response(body):
+    with pytest.raises(BadResponse):
+        decode(body)
+
+
+@given(VALUES, st.integers(1, 8))
+def test_what_is_admitted_is_as_deep_as_python_counts(value, deepest):
+    def depth(each):
+        if not isinstance(each, list | dict):
+            return 0
+        return 1 + max(map(depth, each.values() if isinstance(each, dict) else each), default=0)
+
+    body = json.dumps(value).encode()
+    if depth(value) <= deepest:
+        assert decode(body, deepest) == value
+    else:
+        with pytest.raises(BadResponse, match="max_nesting"):
+            decode(body, deepest)
+
+
+# --- Encodings --------------------------------------------------------------------------------------------------------
+
+ROWS = {"response": [{"cdn": "Zürich ✓ 😀", "views": 7}]}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_each_encoding_of_unicode_is_recognised(encoding):
+    assert decode(json.dumps(ROWS, ensure_ascii=False).encode(encoding)) == ROWS
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "cp037", "shift-jis", "utf-7"])
+def test_any_other_encoding_is_read_without_a_wrong_letter_or_not_at_all(encoding):
+    rows = {"response": [{"cdn": "Zürich", "views": 7}]}
+    body = json.dumps(rows, ensure_ascii=False).encode(encoding, errors="ignore")
+    try:
+        found = decode(body)
+    except BadResponse:
+        return
+    assert encoding in ("shift-jis", "utf-7")  # ASCII: the letter was lost, or spelled in ASCII, where it was written
+    assert found["response"][0]["views"] == 7
+
+
+def test_half_a_body_in_utf_16_is_a_bad_response():
+    with pytest.raises(BadResponse):
+        decode(json.dumps(ROWS).encode("utf-16")[:-3])

@@ -1,12 +1,15 @@
 """In virtual time: the loop's clock moves only where everything waits."""
 
 import asyncio
+import itertools
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.providers.limits import Limiter
+from exporter.providers.advice import LONGEST, Advice
+from exporter.providers.errors import RateLimited
+from exporter.providers.limits import FIRST_GAP, NO_GAP, WIDEST_GAP, Limiter
 from exporter.providers.shapes import Limits
 
 ROUNDING = 1e-6
@@ -116,5 +119,215 @@ def test_a_slot_is_free_again_when_its_request_fails(virtual):
             with pytest.raises(ValueError, match="broken"):
                 async with limiter.slot(FOREVER):
                     raise ValueError("broken")
+
+    virtual(main)
+
+
+# --- What the vendor asks for -----------------------------------------------------------------------------------------
+
+
+def admitted(virtual, *steps, limits=None):
+    """Play steps against one limiter, each begun at its second; give for each when it got in, or its error."""
+    found = {}
+
+    async def main(time):
+        limiter = Limiter(limits or Limits(), clock=time)
+        begin = time()
+
+        async def step(number, at, act):
+            await asyncio.sleep(at)
+            if isinstance(act, tuple):
+                return limiter.heed(*act)
+            try:
+                async with limiter.slot(begin + act):
+                    found[number] = time() - begin
+            except RateLimited as error:
+                found[number] = (time() - begin, str(error), error.wait)
+
+        await asyncio.gather(*(step(number, *each) for number, each in enumerate(steps)))
+
+    virtual(main)
+    return [found[number] for number in sorted(found)]
+
+
+@pytest.mark.usefixtures("repeats")
+@given(
+    pauses=st.lists(st.tuples(st.floats(0, 200), st.floats(0.1, 100)), max_size=5),
+    arrivals=st.lists(st.floats(0, 300), min_size=1, max_size=20),
+    most=st.none() | st.integers(1, 5),
+)
+def test_during_a_pause_nobody_is_admitted(virtual, pauses, arrivals, most):
+    steps = [(at, (200, Advice(wait))) for at, wait in pauses] + [(at, FOREVER) for at in arrivals]
+    for moment in admitted(virtual, *steps, limits=Limits(requests_per_minute=most)):
+        assert not any(at + ROUNDING < moment < at + wait - ROUNDING for at, wait in pauses)
+
+
+def test_a_pause_that_begins_while_one_waits_holds_it_too(virtual):
+    limits = Limits(requests_per_minute=1)
+    assert admitted(virtual, (0, FOREVER), (1, FOREVER), (30, (503, Advice(100))), limits=limits) == [0, 130]
+
+
+def test_a_shorter_pause_does_not_end_a_longer_one(virtual):
+    assert admitted(virtual, (0, (503, Advice(100))), (1, (429, Advice(5))), (2, FOREVER)) == [100]
+
+
+def test_a_success_meanwhile_does_not_end_a_pause(virtual):
+    assert admitted(virtual, (0, (503, Advice(100))), (1, (200, Advice())), (2, FOREVER)) == [100]
+
+
+@pytest.mark.parametrize("pause", [59.0, LONGEST])
+def test_a_pause_beyond_the_tick_is_an_error_at_once(virtual, pause):
+    [(moment, text, wait)] = admitted(virtual, (0, (429, Advice(pause))), (5, 50))
+    assert (moment, wait) == (5, pytest.approx(pause - 5))
+    assert "no request for another" in text
+
+
+def test_a_pause_up_to_the_tick_is_waited_for(virtual):
+    assert admitted(virtual, (0, (429, Advice(50))), (5, 50)) == [50]
+
+
+@pytest.mark.xfail(strict=True, reason="who may wait holds the turn meanwhile, so that those behind it wait as long")
+def test_a_pause_beyond_the_tick_is_an_error_at_once_behind_one_that_may_wait_for_it_too(virtual):
+    hourly, minutely = admitted(virtual, (0, (429, Advice(3000))), (1, 3600), (2, 60))
+    assert hourly == 3000
+    assert minutely[0] == 2
+
+
+@pytest.mark.xfail(strict=True, reason="a pause is looked at only by the one whose turn it is")
+def test_a_pause_beyond_the_tick_is_an_error_at_once_for_those_who_wait_for_a_slot(virtual):
+    ended = []
+
+    async def main(time):
+        limiter = Limiter(Limits(concurrency=1), clock=time)
+        begin = time()
+
+        async def slow():
+            async with limiter.slot(FOREVER):
+                await asyncio.sleep(80)
+
+        async def behind():
+            await asyncio.sleep(1)
+            with pytest.raises(RateLimited):
+                async with limiter.slot(begin + 60):
+                    pass
+            ended.append(time() - begin)
+
+        asyncio.get_running_loop().call_later(0.5, limiter.heed, 429, Advice(3000))
+        await asyncio.gather(slow(), behind())
+
+    virtual(main)
+    assert ended == [1]
+
+
+@pytest.mark.usefixtures("repeats")
+def test_a_429_without_advice_slows_down_and_answers_speed_up_again_until_full_speed(virtual):
+    gaps = []
+
+    async def main(time):
+        limiter = Limiter(Limits(concurrency=10), clock=time)
+
+        async def ask(status):
+            async with limiter.slot(FOREVER):
+                start = time()
+            limiter.heed(status, Advice())
+            return start
+
+        last = await ask(429)
+        for _ in range(50):
+            start = await ask(200)
+            gaps.append(start - last)
+            last = start
+
+    virtual(main)
+    assert gaps[0] == pytest.approx(FIRST_GAP)
+    slow = [gap for gap in gaps if gap > 0]
+    assert slow == gaps[: len(slow)]
+    assert all(later == pytest.approx(0.8 * before) for before, later in itertools.pairwise(slow))
+    assert slow[-1] > NO_GAP
+    assert len(slow) < 20
+    assert gaps[-1] == 0
+
+
+@pytest.mark.usefixtures("repeats")
+def test_more_429s_slow_down_more_and_have_a_limit(virtual):
+    async def main(time):
+        limiter = Limiter(Limits(), clock=time)
+        last, gaps = None, []
+        for _ in range(12):
+            async with limiter.slot(FOREVER):
+                gaps.append(None if last is None else time() - last)
+                last = time()
+            limiter.heed(429, Advice())
+        assert gaps[1:] == pytest.approx([1, 2, 4, 8, 16, 32, *[WIDEST_GAP] * 5])
+
+    virtual(main)
+
+
+@pytest.mark.usefixtures("repeats")
+@pytest.mark.parametrize("status", [400, 404, 500, 503, 302])
+def test_other_answers_neither_slow_down_nor_speed_up(virtual, status):
+    quick = admitted(virtual, (0, FOREVER), (0, (status, Advice())), (1, FOREVER))
+    slow = admitted(virtual, (0, FOREVER), (0, (429, Advice())), *[(0, (status, Advice()))] * 50, (0.1, FOREVER))
+    assert quick == [0, 1]
+    assert slow == [0, 1]
+
+
+def test_a_429_with_advice_slows_nobody_down_afterwards(virtual):
+    steps = [(0, FOREVER), (0, (429, Advice(10))), (11, FOREVER), (11, FOREVER)]
+    assert admitted(virtual, *steps) == [0, 11, 11]
+
+
+@pytest.mark.usefixtures("repeats")
+@given(
+    arrivals=st.lists(st.floats(0, 120), min_size=1, max_size=15),
+    said=st.lists(st.tuples(st.floats(0, 120), st.sampled_from([200, 429, 503]), st.none() | st.floats(0.1, 60))),
+    most=st.none() | st.integers(1, 4),
+)
+def test_whatever_the_vendor_says_everybody_comes_in_order_and_in_the_end(virtual, arrivals, said, most):
+    arrivals = sorted(set(arrivals))
+    steps = [(at, FOREVER) for at in arrivals] + [(at, (status, Advice(wait))) for at, status, wait in said]
+    moments = admitted(virtual, *steps, limits=Limits(requests_per_minute=most))
+    assert len(moments) == len(arrivals)
+    assert moments == sorted(moments)
+    assert all(moment >= arrival - ROUNDING for moment, arrival in zip(moments, arrivals, strict=True))
+    if most:
+        assert all(later - first >= 60 - ROUNDING for first, later in zip(moments, moments[most:], strict=False))
+
+
+@pytest.mark.parametrize("cancelled", [0, 1, 2, 3])
+def test_who_gives_up_during_a_pause_harms_nobody(virtual, cancelled):
+    started, waits = [], []
+
+    async def main(time):
+        limiter = Limiter(Limits(concurrency=2), clock=time, waited=waits.append)
+        limiter.heed(503, Advice(30))
+        begin = time()
+
+        async def one(name):
+            async with limiter.slot(FOREVER):
+                started.append((name, time() - begin))
+
+        tasks = [asyncio.create_task(one(name)) for name in range(4)]
+        await asyncio.sleep(10)
+        tasks[cancelled].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    virtual(main)
+    assert started == [(name, 30) for name in range(4) if name != cancelled]
+    # Who gave up had waited as well, be it for the pause; only one that had no slot yet is not counted.
+    assert sorted(waits) == [10, 30, 30, 30][cancelled >= 2 :]
+
+
+def test_two_limiters_share_nothing(virtual):
+    async def main(time):
+        one, other = Limiter(Limits(requests_per_minute=1), clock=time), Limiter(Limits(), clock=time)
+        one.heed(429, Advice(1000))
+        one.heed(429, Advice())
+        for _ in range(20):
+            async with other.slot(time()):
+                pass
+        with pytest.raises(RateLimited):
+            async with one.slot(time()):
+                pass
 
     virtual(main)
