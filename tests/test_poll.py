@@ -12,7 +12,7 @@ from exporter.gzipped import inflate
 from exporter.model import Window
 from exporter.plan import plan
 from exporter.poll import Poller
-from exporter.providers.errors import NetworkError
+from exporter.providers.errors import AuthError, BadRequest, NetworkError, TimedOut
 from exporter.providers.http import Client
 from exporter.store import Store
 
@@ -527,3 +527,140 @@ async def test_a_line_says_what_went_wrong_and_never_the_key(logged):
     outcome = await house.poll()
     assert outcome.error == "metricquery: HTTP 403: no access with <secret>-<secret>"
     assert [entry["error"] for entry in logged] == [outcome.error]
+
+
+# --- The circuit ----------------------------------------------------------------------------------------------------
+
+
+async def ticks(house, count, name="q"):
+    """Let so many ticks come; give those on which the vendor was asked."""
+    found = []
+    for tick in range(count):
+        before = len(house.outcomes)
+        await house.poller.tick(house.jobs[name])
+        if len(house.outcomes) > before:
+            found.append(tick)
+    return found
+
+
+def down(_):
+    raise NetworkError("down")
+
+
+async def test_a_dead_source_is_asked_less_and_less_often_and_its_snapshot_stays():
+    house = smartsight(lambda _: rows("Akamai"))
+    await house.poll()
+    before, house.sources["mm"].answer = house.snapshot(), down
+    assert await ticks(house, 50) == [0, 1, 2, 4, 8, 16, 26, 36, 46]
+    assert house.snapshot() is before
+    assert house.poller.circuit("mm").open
+
+
+async def test_the_first_success_brings_every_tick_back():
+    house = smartsight(down)
+    await ticks(house, 20)
+    house.sources["mm"].answer = lambda _: rows("Akamai")
+    assert await ticks(house, 12) == [6, 7, 8, 9, 10, 11]
+    assert not house.poller.circuit("mm").open
+
+
+async def test_while_a_circuit_is_open_nothing_is_asked_again():
+    house = smartsight(down)
+    await ticks(house, 10)
+    tick = 100.0 + house.jobs["q"].next_tick(NOW) - NOW
+    assert [bounds.until for _, bounds in house.sources["mm"].asked] == [tick, tick, tick, float("-inf"), float("-inf")]
+
+
+@pytest.mark.parametrize(
+    "fault", [{"detail": "another shape"}, NetworkError("down"), TimedOut("slow"), AuthError("no")]
+)
+async def test_whatever_is_the_source_s_fault_opens_its_circuit(fault):
+    house = smartsight(scripted([fault] * 100))
+    assert await ticks(house, 8) == [0, 1, 2, 4]
+
+
+@pytest.mark.parametrize("fault", [BadRequest("HTTP 422"), ZeroDivisionError()])
+async def test_a_fault_of_the_query_or_the_exporter_s_own_opens_nothing(fault):
+    house = smartsight(scripted([fault] * 100))
+    assert await ticks(house, 20) == list(range(20))
+    assert not house.poller.circuit("mm").open
+
+
+TWO = [
+    {"name": "a", "source": "mm", "metrics": ["views"], "dimensions": ["cdn"]},
+    {"name": "b", "source": "mm", "metrics": ["views"], "dimensions": ["country"]},
+]
+
+
+async def test_a_dead_query_among_healthy_ones_costs_nobody_a_tick():
+    def answer(params):
+        return down(params) if params["aggby"] == "cdn" else rows()
+
+    house = House(TWO, {"mm": Source(answer)})
+    for _ in range(30):
+        for name in "ab":
+            assert await ticks(house, 1, name) == [0]
+    assert not house.poller.circuit("mm").open
+
+
+async def test_sources_have_circuits_of_their_own():
+    queries = [TWO[0], {"name": "b", "source": "ibm", "metrics": ["total_views"]}]
+    good = {"data": [{"attributes": {"point": "summary", "value": 11}}], "pagination": {}}
+    house = House(queries, {"mm": Source(down), "ibm": Source(lambda _: good)})
+    for _ in range(10):
+        await ticks(house, 1, "a")
+        assert await ticks(house, 1, "b") == [0]
+    assert (house.poller.circuit("mm").open, house.poller.circuit("ibm").open) == (True, False)
+    assert {bounds.until > 0 for _, bounds in house.sources["ibm"].asked} == {True}
+
+
+async def test_a_tick_that_is_left_out_tells_nothing(logged):
+    house = smartsight(down)
+    await ticks(house, 3)
+    told, last = len(house.outcomes), house.poller.last["mm", "q"]
+    logged.clear()
+    assert await ticks(house, 1) == []
+    assert (len(house.outcomes), house.poller.last["mm", "q"], logged) == (told, last, [])
+
+
+async def test_the_circuit_s_changes_are_logged_once(logged):
+    house = smartsight(scripted([NetworkError("down")] * 5 + [rows("a")] * 5))
+    await ticks(house, 40)
+    events = [entry["event"] for entry in logged]
+    assert [event for event in events if "circuit" in event] == [
+        "circuit opens: the source's queries are polled less often",
+        "circuit closes",
+    ]
+
+
+async def test_what_a_reload_changes_begins_with_a_closed_circuit():
+    house = smartsight(down)
+    await ticks(house, 4)
+    house.poller.configure({"mm": Source(down)}, kept=())
+    assert await ticks(house, 4) == [0, 1, 2]
+    assert house.poller.last.keys() == {("mm", "q")}
+
+
+async def test_what_a_reload_keeps_keeps_its_circuit():
+    house = smartsight(down)
+    await ticks(house, 4)
+    house.poller.configure(house.sources, kept={("mm", "q")})
+    assert await ticks(house, 3) == [0]
+
+
+async def test_a_poll_that_ends_after_a_cancelled_one_counts_for_itself():
+    house, arrived = smartsight(down), asyncio.Event()
+
+    class Waiting:
+        async def get(self, *_):
+            arrived.set()
+            await asyncio.Event().wait()
+
+    await ticks(house, 2)
+    house.poller.configure({"mm": Waiting()}, kept={("mm", "q")})
+    task = asyncio.create_task(house.poller.tick(house.jobs["q"]))
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not house.poller.circuit("mm").open
