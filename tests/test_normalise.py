@@ -555,3 +555,58 @@ def test_a_page_taken_whole_is_the_same_as_its_rows_one_by_one(make_query, asked
     table = gathered(Tabulator(query), asked, size)
     assert table == gathered(OneByOne(query), asked, len(FIELDS) + 9)
     assert sum(cell is not None for column in table.columns for cell in column.values) <= query.max_series
+
+
+# --- Any value ------------------------------------------------------------------------------------------------------
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | missing | junk,
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(max_size=2), each, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.lists(anything, max_size=8), st.sampled_from(["absent", "zero"]))
+def test_each_value_of_a_metric_has_one_fate(make_query, column, on_missing):
+    """A value is a finite number, is missing, or drops its sample and counts: nothing else, and no error."""
+    query = make_query(("plays",), ("cdn",), on_missing=on_missing)
+    table = tabulate(query, [{"cdn": f"c{number}", "plays": value} for number, value in enumerate(column)])
+    fates = [fate(value) for value in column]
+    for (_, cell), expected in zip(values(table).items(), fates, strict=True):
+        if expected is JUNK:
+            assert cell is None
+        elif expected is MISSING:
+            assert cell == (0 if on_missing == "zero" else None)
+        else:
+            assert type(cell) in (int, float)
+            assert float(cell) == expected
+    assert table.dropped == ({"invalid": junks} if (junks := fates.count(JUNK)) else {})
+
+
+@given(st.lists(anything, max_size=8), st.integers(1, 5))
+def test_each_value_of_a_dimension_has_one_fate(make_query, column, longest):
+    """A value becomes a label that every reader takes, whole, or drops its row: none is cut."""
+    query = make_query(("plays",), ("cdn",), max_label_length=longest, empty_label="-")
+    table = tabulate(query, [{"cdn": value, "plays": 1} for value in column])
+    texts = [text_of(value, "-") for value in column]
+    good = [text for text in texts if text is not JUNK and len(text) <= longest]
+    assert [cdn for (cdn,) in table.rows] == list(dict.fromkeys(good))
+    for (cdn,) in table.rows:
+        assert 0 < len(cdn) <= longest
+        assert "\0" not in cdn
+        cdn.encode()
+    expected = {"invalid": len(texts) - len(good), "duplicate": len(good) - len(set(good))}
+    assert table.dropped == {reason: count for reason, count in expected.items() if count}
+
+
+@given(st.lists(anything, max_size=8), st.lists(anything, max_size=8))
+def test_a_page_of_anything_is_told_apart_from_none(make_query, first_page, second_page):
+    tabulator = Tabulator(make_query(("plays",), ("cdn",)))
+    for page in (first_page, second_page):
+        before = tabulator.table().dropped.get("duplicate", 0)
+        doubles = tabulator.add(page, ("plays",))
+        assert 0 <= doubles <= len(page)
+        assert tabulator.table().dropped.get("duplicate", 0) - before == doubles
+    objects = [row for row in [*first_page, *second_page] if isinstance(row, dict)]
+    assert sum(tabulator.table().dropped.values()) + len(tabulator.table().rows) >= len(first_page) + len(second_page)
+    assert len(tabulator.table().rows) <= len(objects)
