@@ -279,12 +279,12 @@ def test_a_429_with_advice_slows_nobody_down_afterwards(virtual):
 
 @pytest.mark.usefixtures("repeats")
 @given(
-    arrivals=st.lists(st.floats(0, 120), min_size=1, max_size=15),
+    arrivals=st.lists(st.integers(0, 1200), min_size=1, max_size=15, unique=True),
     said=st.lists(st.tuples(st.floats(0, 120), st.sampled_from([200, 429, 503]), st.none() | st.floats(0.1, 60))),
     most=st.none() | st.integers(1, 4),
 )
 def test_whatever_the_vendor_says_everybody_comes_in_order_and_in_the_end(virtual, arrivals, said, most):
-    arrivals = sorted(set(arrivals))
+    arrivals = [tenths / 10 for tenths in sorted(arrivals)]
     steps = [(at, FOREVER) for at in arrivals] + [(at, (status, Advice(wait))) for at, status, wait in said]
     moments = admitted(virtual, *steps, limits=Limits(requests_per_minute=most))
     assert len(moments) == len(arrivals)
