@@ -28,6 +28,14 @@ class State(Protocol):
         """Give the values that come of it, by the suffix of their field."""
 
 
+def added(one: float, other: float) -> int | float:
+    """Add two numbers; what goes beyond all floats is infinite, and not exported in the end."""
+    try:
+        return one + other
+    except OverflowError:
+        return math.inf
+
+
 class Sum:
     """Adds up; integers stay integers."""
 
@@ -37,7 +45,7 @@ class Sum:
     def add(self, cell: Cell, _: Row) -> None:
         """Add a number."""
         if cell is not None:
-            self._sum = cell if self._sum is None else self._sum + cell
+            self._sum = cell if self._sum is None else added(self._sum, cell)
 
     def cells(self) -> dict[str, Cell]:
         """Give the sum, nothing if there was no number."""
@@ -110,7 +118,7 @@ class Distribution:
             return
         bucket = bisect_left(self._bounds, cell)
         self._counts[bucket] += 1
-        self._sum += cell
+        self._sum = added(self._sum, cell)
         if self._exemplars and (bucket not in self._largest or cell > self._largest[bucket][0]):
             self._largest[bucket] = cell, label(row.get(ROW_ID))  # a text, and as one it may have to be cleaned
 
@@ -161,7 +169,6 @@ class Aggregate:
 
     def add(self, rows: Sequence[object]) -> Added:
         """Take a page of rows."""
-        duplicates = self.duplicate
         objects: list[Row] = [row for row in rows if isinstance(row, dict)]
         fresh = self._fresh(objects)
         invalid: set[int] = set()
@@ -177,7 +184,7 @@ class Aggregate:
                 states = self._groups[key] = [self._state(field, fold) for field, fold in self._part.folds]
             for state, column in zip(states, columns, strict=True):
                 state.add(column[number], row)
-        return Added(len(fresh), self.duplicate - duplicates)
+        return Added(len(fresh), 0)
 
     def finish(self, tabulator: Tabulator) -> None:
         """Hand over a row for each group, and what was counted."""

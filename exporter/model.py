@@ -192,10 +192,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What a page brought: rows that were new, and rows that had come before with the same values."""
+    """What a page brought: rows that were new, and rows whose labels had come before, with other values."""
 
     new: int
-    repeated: int
+    rivals: int
 
 
 @dataclass(frozen=True, slots=True)

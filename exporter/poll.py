@@ -224,13 +224,13 @@ class Poller:
 
 
 def _check(part: Part, page: Page, added: Added, *, first: bool) -> None:
-    """Refuse a page that only repeats rows: others are missing, and where more are promised there would be no end.
+    """Refuse a page that brings nothing: others are missing, and where more are promised there would be no end.
 
-    Rows that differ in their values are no repetition: the vendor has two for one label set, of which one is kept.
+    Rows that differ in their values only are no repetition: the vendor has two for one label set, and one is kept.
     """
     if added.new or not page.rows or (first and page.next is None):
         return
-    if page.next is not None or added.repeated:
+    if page.next is not None or not added.rivals:
         raise BadResponse(f"{part.endpoint}: a page holds nothing new, so rows are missing")
 
 

@@ -95,11 +95,11 @@ def _quiet(monkeypatch):
     def drop(*_):
         raise structlog.DropEvent
 
-    async def beside(work, *args, **kwargs):
+    async def beside(_, work, *args, **kwargs):
         return work(*args, **kwargs)
 
     monkeypatch.setattr("exporter.poll.log", structlog.wrap_logger(None, processors=[drop]))
-    monkeypatch.setattr(asyncio, "to_thread", beside)
+    monkeypatch.setattr(Poller, "_apart", beside)
 
 
 # --- The table --------------------------------------------------------------------------------------------------------
@@ -305,7 +305,6 @@ def test_any_answer_whatsoever_is_rows_or_a_bad_response(name, answer):
     check(house)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="an integer beyond all floats and a float can't be added")
 @pytest.mark.parametrize("name", ["seconds", "sessions"])
 def test_a_sum_beyond_all_floats_is_no_bug(name):
     numbers = [10**308, 10**308, 0.5]
@@ -324,7 +323,6 @@ def test_a_sum_beyond_all_floats_is_no_bug(name):
     assert House(name).poll(json.dumps(body).encode()).reason != "bug"
 
 
-@pytest.mark.xfail(strict=True, raises=OverflowError, reason="what is missing by a total beyond all floats is counted")
 def test_a_total_beyond_all_floats_breaks_no_poll():
     house = House("metrics", metrics=["views"], dimensions=["cdn"], max_series=1)
     rows = [{"cdn": f"c{number}", "views": 1} for number in range(1000)]

@@ -194,7 +194,7 @@ class Client:
         return await self._lookups.fact(lookup, ask, bounds.interval)
 
     async def _exchange(self, request: httpx.Request, bounds: Bounds) -> httpx.Response:
-        async with self._limiter.slot(bounds.until):
+        async with self._limiter.slot(bounds.until, bounds.end):
             left = bounds.end - self._clock()
             if left <= 0:
                 raise OutOfTime("the next poll is due")

@@ -2,10 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from exporter.model import Lookup
 from exporter.providers.auth import PUNCTUAL
 from exporter.providers.errors import AuthError, VendorError
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    at: float
+    error: VendorError = field(repr=False)  # it may quote what the vendor echoed
 
 
 class Lookups:
@@ -14,30 +21,28 @@ class Lookups:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._facts: dict[Lookup, str] = {}
+        self._failures: dict[Lookup, _Failure] = {}
         self._asking = asyncio.Lock()
-        self._failures = 0
-        self._failed_at = 0.0
-        self._failure: VendorError | None = None
 
     async def fact(self, lookup: Lookup, ask: Callable[[], Awaitable[str]], interval: float) -> str:
         """Give a fact; ``ask`` is awaited where it is not known yet.
 
         A failure is shared by those that wait for it; a refusal rests for an interval, as that of a log-in does.
         """
-        asked = self._failures
+        before = self._failures.get(lookup)
         async with self._asking:
             if lookup not in self._facts:
-                began, failure = self._clock(), self._failure
+                began, failure = self._clock(), self._failures.get(lookup)
                 rest = interval - min(PUNCTUAL, interval / 10)
-                resting = isinstance(failure, AuthError) and began - self._failed_at < rest
-                if failure and (asked != self._failures or resting):
-                    raise failure.saying(str(failure))
+                resting = failure and isinstance(failure.error, AuthError) and began - failure.at < rest
+                if failure and (failure is not before or resting):
+                    raise failure.error.saying(str(failure.error))
                 try:
                     self._facts[lookup] = await ask()
                 except VendorError as error:
-                    self._failures, self._failed_at, self._failure = self._failures + 1, began, error
+                    self._failures[lookup] = _Failure(began, error)
                     raise
-                self._failure = None
+                self._failures.pop(lookup, None)
         return self._facts[lookup]
 
     def forget(self) -> None:

@@ -1,10 +1,15 @@
 """Removing secrets from what is shown: a vendor may echo them, spelled in many ways."""
 
 import json
+import re
+from base64 import b64encode
 from collections.abc import Iterable
+from html import escape
 from urllib.parse import quote, quote_plus
 
 from exporter.providers.errors import LONGEST_EXPLANATION
+
+PERCENT = re.compile("%[0-9A-F]{2}")
 
 TELLING = 12
 """Characters from which on a text is no word that data may hold."""
@@ -28,5 +33,8 @@ def echoes(body: bytes, secrets: Iterable[str]) -> bool:
 
 
 def _spellings(secret: str) -> tuple[str, ...]:
-    """Give a secret as it is, as a form or a URL has it, and as JSON does."""
-    return secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]
+    """Give a secret as it is, as a form or a URL has it, as JSON, HTML and Base64 do."""
+    quoted = (quote(secret), quote(secret, safe=""), quote_plus(secret))
+    lower = (PERCENT.sub(lambda found: found[0].lower(), each) for each in quoted)
+    coded = b64encode(secret.encode()).decode()
+    return secret, *quoted, *lower, json.dumps(secret)[1:-1], escape(secret), escape(secret, quote=False), coded

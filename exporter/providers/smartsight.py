@@ -178,6 +178,9 @@ class SmartSight:
         offset = turn.cursor or 0
         received = offset + len(rows)
         total = _count(said)
+        if total and not rows and turn.cursor is None and not query.having:
+            # What `having` leaves out may be counted all the same.
+            raise BadResponse(f"the answer has no rows, though it says that there are {total}")
         if total is None or total < len(rows):
             # Nothing is said, or less than this page alone has: then a full page says that there may be another one.
             total, more = received, len(rows) >= _limit(query, turn)
@@ -281,12 +284,18 @@ def _limit(query: Query, turn: Turn) -> int:
     return PAGE if top is None else min(PAGE, top - (turn.cursor or 0))
 
 
+MOST = 2**53
+"""More rows than a vendor can have, and the last integer that a float holds exactly."""
+
+
 def _count(value: object) -> int | None:
     """Read a count, which may come as a numeric text."""
     try:
-        return int(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
+        count = int(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
     except ValueError:
         return None
+    # Counters are floats: a number beyond them all would break what adds it up.
+    return count if count is None or abs(count) < MOST else None
 
 
 def _complaint(item: object) -> str:

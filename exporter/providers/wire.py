@@ -50,6 +50,7 @@ class Wire:
                     body = await _read(response, max_response)
                 finally:
                     await response.aclose()
+                    await _close_spoilt(http)
         except (TimeoutError, httpx.TimeoutException):
             raise TimedOut(f"no whole answer within {timeout:.3g} s") from None
         except httpx.DecodingError:
@@ -91,6 +92,27 @@ class Wire:
 def trust(ca_file: Path | None) -> ssl.SSLContext:
     """Give the authorities to trust. Reading them takes tens of milliseconds, so all sources share them."""
     return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
+
+
+async def _close_spoilt(http: httpx.AsyncClient) -> None:
+    """Close idle connections on which more has come than was asked for.
+
+    HTTP/1.1 numbers nothing: what is left over would be read as the answer to the next request, another query's.
+    The library gives no other access to it than this.
+    """
+    for transport in (http._transport, *http._mounts.values()):  # noqa: SLF001 - see above
+        for connection in getattr(getattr(transport, "_pool", None), "connections", ()):
+            if connection.is_idle() and _left_over(connection):
+                await connection.aclose()
+
+
+def _left_over(connection: object) -> bool:
+    state = getattr(connection, "_h11_state", None)
+    if state is not None:
+        return bool(state.trailing_data[0])
+    # What a pool holds is wrapped, behind a proxy twice.
+    within = getattr(connection, "_connection", None)
+    return within is not None and _left_over(within)
 
 
 async def _read(response: httpx.Response, max_response: int) -> bytes:

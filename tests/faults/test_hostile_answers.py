@@ -216,7 +216,6 @@ TWO = (
 )
 
 
-@pytest.mark.xfail(strict=True, reason="the HTTP library takes bytes that came too early for the next request's answer")
 async def test_an_answer_too_many_is_not_taken_for_that_of_another_query(serve, house_at):
     def answer(head):
         views = 2 if b"Android" in head else 1

@@ -78,7 +78,7 @@ def wall():
     return NOW - 1000.0 + asyncio.get_running_loop().time()
 
 
-async def beside(work, *args, **kwargs):
+async def beside(_, work, *args, **kwargs):
     return work(*args, **kwargs)
 
 
@@ -146,7 +146,7 @@ def lived(monkeypatch):
     monkeypatch.setattr(apscheduler.schedulers.base, "datetime", Wall)
     monkeypatch.setattr(exporter.schedule, "datetime", Wall)
     monkeypatch.setattr(exporter.schedule.time, "time", wall)
-    monkeypatch.setattr(asyncio, "to_thread", beside)
+    monkeypatch.setattr(Poller, "_apart", beside)
 
     async def live(neighbour):
         loop = asyncio.get_running_loop()

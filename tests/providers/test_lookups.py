@@ -120,7 +120,6 @@ async def test_a_fault_of_the_asker_s_own_is_not_remembered():
     assert await house.fact() == "2735"
 
 
-@pytest.mark.xfail(strict=True, reason="the last failure is that of any fact, and rests for all of them")
 async def test_a_refused_fact_does_not_withhold_another():
     house = House(AuthError("HTTP 403"), "x")
     with pytest.raises(AuthError):

@@ -230,7 +230,6 @@ def test_broken_gzip_is_asked_for_again(virtual, ask, body):
     assert told.retries == 2
 
 
-@pytest.mark.xfail(strict=True, reason="what is too deep for the parsers counts as broken, and is asked for five times")
 def test_an_absurdly_deep_answer_is_asked_for_once(play):
     vendor, *_ = play((0, httpx.Response(200, content=b"[" * 20_000 + b"]" * 20_000)), tick=FOR_EVER)
     assert len(vendor.spans) == 1
@@ -334,7 +333,6 @@ def test_of_many_at_once_none_repeats_beyond_the_tick_although_they_are_limited(
     virtual(main)
 
 
-@pytest.mark.xfail(strict=True, reason="a repeat waits for the source's limits beyond the next tick, only to fail")
 def test_a_repeat_that_the_limits_admit_too_late_fails_at_once(play):
     _, _, ended, end = play((0, httpx.Response(500)), tick=20, limits={"requests_per_minute": 1})
     assert isinstance(ended, ServerError)

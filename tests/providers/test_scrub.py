@@ -55,7 +55,6 @@ def test_what_can_t_be_shown_does_not_glue_words():
     assert scrub("two\nlines\x1b[31mred\ud800end", []) == "two lines [31mred end"
 
 
-@pytest.mark.xfail(strict=True, reason="spellings that are not known: %2f in lower case, HTML, Base64 of the key")
 @pytest.mark.parametrize(
     "spelled",
     [
