@@ -248,3 +248,28 @@ def query(config_file: Path, name: str, sources: Sequence[str], output: str, *, 
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     click.echo(json.dumps(jsonschema.schema(), indent=2))
+
+
+@main.command()
+@config_file
+@click.option(
+    "--output",
+    "output",
+    default="dashboards",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory to write to; it is made where there is none.",
+)
+def dashboards(config_file: Path, output: Path) -> None:
+    """Write Grafana dashboards that fit the configuration's queries."""
+    # Grafana's SDK is for this command alone: `run` must not pay for it.
+    from exporter.dashboards import generate  # noqa: PLC0415
+
+    files = generate(read(config_file))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (output / name).write_text(text, "utf-8")
+            click.echo(output / name)
+    except OSError as error:
+        fail(f"{error.filename or output}: {error.strerror}")

@@ -1,0 +1,168 @@
+"""The dashboard on which any two labels of a query stand against each other."""
+
+from collections.abc import Iterable
+
+from exporter.dashboards.facts import STARTUP
+from exporter.dashboards.feeds import Feed
+from exporter.dashboards.offer import Offer, any_of, matchers, weight
+from exporter.dashboards.spec import Board, Choice, Link, Panel, Row, Steps, Target, uid
+
+MOST = 10
+
+
+def explorer(offer: Offer) -> Board | None:
+    """Let any metric be split by any two labels of its query; ``None`` where no query has a label."""
+    feeds = tuple(feed for feed in offer.feeds if feed.dimensions and _gauges(feed))
+    if not feeds:
+        return None
+    first = min(feeds, key=lambda feed: (STARTUP not in feed.measures, feed.narrow, -len(feed.dimensions)))
+    feeds = (first, *(feed for feed in feeds if feed is not first))
+    labels = tuple(dict.fromkeys(label for feed in feeds for label in feed.dimensions))
+    families = _gauges(first)
+    measure = first.measures.get(STARTUP) or first.measures[families[0]]
+    chosen = _chosen(labels, feeds)
+    every = f"__name__=~{any_of(sorted({feed.measures[role].family for feed in feeds for role in _gauges(feed)}))}"
+    return Board(
+        "explorer",
+        "Explorer",
+        "Which combination of CDN, country, device or any other label is it? Any metric, by any two labels of a query.",
+        _rows(feeds, chosen),
+        choices=(
+            Choice("query", "Query", tuple(feed.name for feed in feeds)),
+            Choice(
+                "metric",
+                "Metric",
+                (measure.family,),
+                f"label_values({{{every}, {_chosen((), ())}}}, __name__)",
+            ),
+            Choice("row", "Rows", labels),
+            Choice("column", "Columns", (*labels[1:2], *labels[:1], *labels[2:])),
+        ),
+        feeds=feeds,
+    )
+
+
+def _rows(feeds: tuple[Feed, ...], chosen: str) -> tuple[Row, ...]:
+    said = (
+        "Counts are added up; times, ratios and scores are averaged by plays, attempts or time watched, where the "
+        "query has them. What can be neither added up nor averaged (percentiles, distinct viewers) is only in the "
+        "table of the rows as they were polled."
+    )
+    by_row, by_column = (_combined(feeds, chosen, ("source", label)) for label in ("row", "column"))
+    return (
+        Row(
+            "Selection",
+            (
+                Panel(
+                    "stat",
+                    "$metric of the selection",
+                    f"All that the filters above leave over. {said}",
+                    "short",
+                    (Target(_combined(feeds, chosen, ("source",)), "{{source}}"),),
+                    Steps("blue"),
+                    24,
+                    4,
+                ),
+            ),
+        ),
+        Row(
+            "Trends",
+            tuple(
+                Panel(
+                    "timeseries",
+                    f"$metric by ${label}",
+                    f"The {MOST} largest at each moment. {said} Click a line to keep only that.",
+                    "short",
+                    (Target(f"topk by (source) ({MOST}, {expr})", f"{{{{{label}}}}}"),),
+                    Steps("blue"),
+                    link=_again(label, f"${{__field.labels.{label}:percentencode}}"),
+                )
+                for label, expr in (("row", by_row), ("column", by_column))
+            ),
+        ),
+        Row(
+            "One against the other",
+            (
+                Panel(
+                    "table",
+                    "$metric by $row and $column",
+                    f"{said} Click a row to keep only that.",
+                    "short",
+                    (Target(_combined(feeds, chosen, ("row", "column"))),),
+                    Steps("blue"),
+                    24,
+                    10,
+                    _again("row", "${__data.fields[0]:percentencode}"),
+                    matrix=True,
+                ),
+            ),
+        ),
+        Row(
+            "Rows",
+            (
+                Panel(
+                    "table",
+                    "$metric as it was polled",
+                    "Each row of the query's last answer, as it is exported: percentiles and distinct viewers too. "
+                    "The column `row` repeats $row. Click a row to keep only that.",
+                    "short",
+                    (Target(_copied(f'{{__name__="$metric", {chosen}}}', ("row",))),),
+                    Steps("blue"),
+                    24,
+                    10,
+                    _again("row", "${__data.fields.row:percentencode}"),
+                ),
+            ),
+        ),
+    )
+
+
+def _gauges(feed: Feed) -> tuple[str, ...]:
+    return tuple(role for role, measure in feed.measures.items() if measure.kind == "gauge")
+
+
+def _chosen(labels: Iterable[str], feeds: tuple[Feed, ...]) -> str:
+    own = dict.fromkeys(label for feed in feeds for label in feed.own)
+    return matchers(dict.fromkeys((*own, *labels)), 'query="$query"')
+
+
+def _combined(feeds: tuple[Feed, ...], chosen: str, by: tuple[str, ...]) -> str:
+    """Add up or average the chosen metric, whichever is right for it: of these terms one has a value.
+
+    The labels that ``$row`` and ``$column`` name are copied to labels of their own, which transformations can name.
+    """
+    measures = [(feed, measure) for feed in feeds for measure in feed.measures.values() if measure.kind == "gauge"]
+    added = sorted({measure.family for _, measure in measures if measure.additive})
+    averaged: dict[str, set[str]] = {}
+    for feed, measure in measures:
+        heavy = None if measure.additive else weight(feed, measure.role)
+        if heavy:
+            averaged.setdefault(heavy.family, set()).add(measure.family)
+    labels = ", ".join(by)
+    terms = []
+    if added:
+        terms.append(f"sum by ({labels}) ({_copied(_selected(chosen, added), by)})")
+    for heavy_family, families in averaged.items():
+        value, weighs = _selected(chosen, sorted(families)), f"{heavy_family}{{{chosen}}}"
+        terms.append(
+            f"sum by ({labels}) ({_copied(f'{value} * {weighs}', by)})\n/\n"
+            f"(sum by ({labels}) ({_copied(f'({weighs} and {value})', by)}) > 0)"
+        )
+    return "\nor\n".join(terms)
+
+
+def _selected(chosen: str, families: list[str]) -> str:
+    return f'{{__name__="$metric", __name__=~{any_of(families)}, {chosen}}}'
+
+
+def _copied(expr: str, by: tuple[str, ...]) -> str:
+    for label in by:
+        if label == "source":
+            continue
+        expr = f'label_replace({expr}, "{label}", "$1", "${label}", "(.*)")'
+    return expr
+
+
+def _again(label: str, value: str) -> Link:
+    kept = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "source", "query", "metric", "row", "column"))
+    return Link("Keep only this", f"/d/{uid('explorer')}?${{__url_time_range}}&{kept}&var-${{{label}}}={value}")
