@@ -1,0 +1,133 @@
+"""Every panel and variable of the shipped dashboards answers from a real Prometheus that scraped the demo."""
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+import time
+import urllib.parse
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter import demo
+from exporter.config import load
+from exporter.exposition import Exposition, Format
+from exporter.gzipped import inflate
+from exporter.plan import plan
+from exporter.poll import Poller
+from exporter.providers.http import Client
+from exporter.simulator.ibm_video import IbmVideo
+from exporter.simulator.smartsight import SmartSight
+from exporter.simulator.smartsight_oauth import TOKEN_PATH
+from exporter.store import Store
+from exporter.telemetry import Telemetry
+
+FILES = sorted((Path(__file__).parents[2] / "grafana" / "dashboards").glob("*.json"))
+HOUR = 3600
+
+SILENT = {
+    "Requests that the vendor still admits": "the simulated vendors send no X-RateLimit-Remaining, nor must real ones",
+}
+"""Panels that are rightly empty with the demo, and why."""
+
+
+def fill(text, board):
+    """Put in what Grafana would, as the dashboard opens."""
+    values = {"__range": "1h", "__rate_interval": "10s"}
+    for variable in board["templating"]["list"]:
+        chosen = variable["current"]["value"]
+        values[variable["name"]] = variable["allValue"] if chosen == "$__all" else chosen
+    return re.sub(r"\$(?:\{(\w+)\}|([a-z_]\w*))", lambda found: values[found[1] or found[2]], text)
+
+
+def panels(board):
+    return [panel for panel in board["panels"] if panel["type"] != "row"]
+
+
+async def exposed(now, queries):
+    """What the exporter would have shown at some time: the lines of the data."""
+    env = {
+        **demo.CREDENTIALS,
+        "SMARTSIGHT_URL": "http://smartsight",
+        "SMARTSIGHT_TOKEN_URL": f"http://smartsight{TOKEN_PATH}",
+        "IBM_URL": "http://ibm/v1",
+        "IBM_TOKEN_URL": "http://ibm/oauth2/token",
+    }
+    config = load(demo.example(), name="config.example.yaml", env=env)
+    smartsight = SmartSight(
+        api_key=env["SMARTSIGHT_API_KEY"], customer_id=env["SMARTSIGHT_CUSTOMER_ID"], clock=lambda: now
+    )
+    ibm = IbmVideo(client_id=env["IBM_CLIENT_ID"], client_secret=env["IBM_CLIENT_SECRET"], clock=lambda: now)
+    store, telemetry = Store(config.queries, lambda: 0.0), Telemetry(lambda: now)
+    transports = {"smartsight": httpx.ASGITransport(smartsight.app), "ibm_video": httpx.ASGITransport(ibm.app)}
+    clients = {
+        name: Client(
+            name, source.provider, telemetry, clock=lambda: 0.0, now=lambda: now, transport=transports[source.type]
+        )
+        for name, source in config.sources.items()
+    }
+    poller = Poller(clients, store, lambda _: None, now=lambda: now, clock=lambda: 0.0)
+    for job in plan(config):
+        if job.query.name in queries:
+            await poller.poll(job)
+    text = inflate(Exposition(store).body(Format.TEXT)).decode()
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+async def history(now):
+    """The data of an hour ago, which panels compare with, as promtool takes it."""
+    (live,) = (path.read_text() for path in FILES if path.stem == "live")
+    queries = set(re.findall(r'query=\\"(\w+)\\"', live))
+    lines = []
+    for then in range(now - HOUR - 120, now - HOUR + 241, 60):
+        for line in await exposed(then, queries):
+            labelled = line.replace("{", '{job="video",instance="then",', 1)
+            lines.append(f"{labelled} {then}")
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def backfill(page, directory):
+    """Write the blocks that Prometheus will find as it starts."""
+    file = directory / "history"
+    file.write_text(page)
+    command = ["tsdb", "create-blocks-from", "openmetrics", str(file), str(directory / "tsdb")]
+    subprocess.run([shutil.which("promtool"), *command], check=True, capture_output=True)
+
+
+def ask(server, path, **parameters):
+    url = f"{server.url}/api/v1/{path}?{urllib.parse.urlencode(parameters, doseq=True)}"
+    answer = httpx.get(url, timeout=10, trust_env=False).json()
+    assert answer["status"] == "success", f"{parameters}: {answer}"
+    return answer["data"]
+
+
+@pytest.mark.real("prometheus")
+@pytest.mark.real("promtool")
+def test_every_panel_and_variable_answers(start, prometheus, until, tmp_path):
+    backfill(asyncio.run(history(int(time.time()) // 60 * 60)), tmp_path)
+    exporter = start("demo")
+    server = prometheus(exporter.url)
+    polled = f"count(video_analytics_exporter_query_success) == {demo.example().count('- name: ')}"
+    until(lambda: server.value(polled), "every query has been polled, and scraped")
+    until(lambda: server.value("min_over_time(count(rate(process_cpu_seconds_total[10s]))[5s:1s])"), "several scrapes")
+    empty = []
+    for path in FILES:
+        board = json.loads(path.read_text())
+        for panel in panels(board):
+            for target in panel["targets"]:
+                found = ask(server, "query", query=fill(target["expr"], board))["result"]
+                if panel["title"] not in SILENT and not found:
+                    empty.append(f"{board['title']}: {panel['title']}: {fill(target['expr'], board)}")
+        for variable in board["templating"]["list"]:
+            if variable["type"] != "query":
+                continue
+            asked, label = re.fullmatch(
+                r"label_values\((.+), (\w+)\)", fill(variable["query"]["query"], board)
+            ).groups()
+            found = ask(server, f"label/{label}/values", **{"match[]": asked})
+            if not found or (variable["current"]["value"] not in ("$__all", *found)):
+                empty.append(f"{board['title']}: variable {variable['name']}: {found}: {asked}")
+    assert empty == []
