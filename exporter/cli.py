@@ -17,7 +17,7 @@ import click
 import uvloop
 
 import exporter
-from exporter import daemon, demo, logs
+from exporter import daemon, demo, logs, rules
 from exporter.commands import answers, asking, forecast, forecast_tables, listing, summary
 from exporter.config import Config, ConfigError, jsonschema, load_file
 from exporter.providers import PROVIDERS
@@ -273,3 +273,37 @@ def dashboards(config_file: Path, output: Path) -> None:
             click.echo(output / name)
     except OSError as error:
         fail(f"{error.filename or output}: {error.strerror}")
+
+
+@main.command(name="rules")
+@config_file
+@click.option(
+    "--output",
+    "output",
+    default="-",
+    show_default=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="A file for all rules, or a directory (a name without a suffix) for recordings and alerts in two.",
+)
+@click.option(
+    "--runbooks",
+    "runbooks",
+    default=rules.RUNBOOKS,
+    show_default=True,
+    help="Where the runbooks are: the URL that `runbook_url` begins with.",
+)
+def rules_(config_file: Path, output: Path, runbooks: str) -> None:
+    """Write Prometheus' recording and alerting rules for the queries of a configuration."""
+    config = read(config_file)
+    groups = {"recording.rules.yml": rules.recording(config), "alerts.rules.yml": rules.alerting(config)}
+    try:
+        if str(output) == "-":
+            click.echo(rules.render(sum(groups.values(), ()), runbooks), nl=False)
+        elif output.is_dir() or not output.suffix:
+            output.mkdir(parents=True, exist_ok=True)
+            for name, found in groups.items():
+                (output / name).write_text(rules.render(found, runbooks), "utf-8")
+        else:
+            output.write_text(rules.render(sum(groups.values(), ()), runbooks), "utf-8")
+    except OSError as error:
+        fail(f"{output}: {error.strerror}")

@@ -1,0 +1,144 @@
+"""How well it plays: ratios of all plays of a source, error budgets, and groups that are worse than the rest.
+
+All of them rest on three recordings for each signal: ``:weight``, how many plays or attempts the values stand for,
+``:weighted_sum``, each value times those, and ``:weighted``, the one through the other. A mean or a ratio of several
+groups has no other right answer: the plain mean counts a CDN with ten plays as much as one with ten thousand. It is
+exact where the vendor divides by that weight, and close for buffering, which is a share of watch time. Of a query
+without dimensions it is the vendor's own number.
+
+Error budgets: each sample stands for a whole ``window`` (5 minutes), and comes each ``interval`` (1 minute), so every
+play stands in five samples. Neither ``rate()`` nor a sum over time means anything of it. But as errors and plays are
+counted equally often, it cancels out in their quotient: ``avg_over_time(errors[1h]) / avg_over_time(plays[1h])`` is
+the ratio of all errors to all plays of that hour. Only the edges are soft, by one ``window``. The mean of the ratios
+themselves would be wrong, for then a play at night would count more than one in the evening.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from exporter.catalog import sanitise
+from exporter.config import Config
+from exporter.rules.model import Alert, Recording, Settings
+from exporter.rules.pick import Picked, pick
+from exporter.rules.signals import SIGNALS, Signal
+
+OF = "{{ $labels.source }}"
+READ = "(query {{ $labels.query }})"
+OUTLIERS = {"cdn": "CDNOutlier", "country": "CountryOutlier", "device": "DeviceOutlier"}
+TIMES = 2
+"""How many times as bad as the rest an outlier is."""
+
+
+def recordings(config: Config, settings: Settings) -> Iterator[Recording]:
+    """Give the weighted ratios of each source, over the windows of its budgets, and by the dimensions of outliers."""
+    for signal in SIGNALS:
+        for picked in pick(config, (signal.family, signal.weight)):
+            yield from _weighted(signal, picked, "source", picked.keys)
+            if signal.budget is not None:
+                yield from _burned(signal, picked, settings)
+        for dimension in OUTLIERS if signal.outlier is not None else ():
+            for picked in pick(config, (signal.family, signal.weight), dimension):
+                yield from _against_the_rest(signal, picked, dimension, settings)
+
+
+def alerts(config: Config, settings: Settings) -> Iterator[Alert]:
+    """Give the alerts for which the configuration has a query."""
+    for signal in SIGNALS:
+        if any(pick(config, (signal.family, signal.weight))):
+            yield _high(signal, settings)
+    for dimension, name in OUTLIERS.items():
+        for signal in SIGNALS:
+            if signal.outlier is not None and any(pick(config, (signal.family, signal.weight), dimension)):
+                yield _outlier(signal, dimension, name, settings)
+
+
+def budget_alerts(config: Config, settings: Settings) -> Iterator[Alert]:
+    """Give the burn-rate alerts: one start-up and one buffering SLO, where the configuration has a query for it."""
+    for signal in SIGNALS:
+        if signal.budget is not None and any(pick(config, (signal.family, signal.weight))):
+            yield from _burns(signal, signal.budget, settings)
+
+
+def _weighted(signal: Signal, picked: Picked, level: str, by: Sequence[str]) -> Iterator[Recording]:
+    value, weight, labels = picked.row(0), picked.row(1), ", ".join(by)
+    # What was asked for is not told, but follows: served = asked x fill ratio.
+    each = f"{weight}\n/\n  ({value} > 0)" if signal.asked else f"{weight}\nand\n  {value}"
+    name = f"{level}:{signal.family}"
+    there = f"{name}:weight{picked.selector}"
+    weighted = weight if signal.asked else f"{value}\n*\n  {weight}"
+    yield Recording(f"{name}:weight", f"sum by ({labels}) (\n  {each}\n)", picked.labels)
+    yield Recording(f"{name}:weighted_sum", f"sum by ({labels}) (\n  {weighted}\n)", picked.labels)
+    total = f"{name}:weighted_sum{picked.selector}"
+    yield Recording(f"{name}:weighted", f"{total}\n/\n({there} > 0)", picked.labels)
+
+
+def _against_the_rest(signal: Signal, picked: Picked, dimension: str, settings: Settings) -> Iterator[Recording]:
+    label = sanitise(dimension)
+    level = f"source_{label}"
+    yield from _weighted(signal, picked, level, (*picked.keys, label))
+    keys, name, chosen = ", ".join(picked.keys), f"{level}:{signal.family}", picked.selector
+
+    def rest(of: str) -> str:
+        """All groups but one, for each of them."""
+        return f"(sum by ({keys}) ({name}:{of}{chosen}) - on ({keys}) group_right () {name}:{of}{chosen})"
+
+    guarded = f"({rest('weight')} >= {settings.minimum})"
+    yield Recording(f"{name}:rest", f"{rest('weighted_sum')}\n/\n{guarded}", picked.labels)
+
+
+def _burned(signal: Signal, picked: Picked, settings: Settings) -> Iterator[Recording]:
+    name, chosen = f"source:{signal.family}", picked.selector
+    windows = dict.fromkeys(window for burn in settings.burns for window in (burn.short, burn.long))
+    for window in windows:
+        yield Recording(
+            f"{name}:mean_{window}",
+            f"avg_over_time({name}:weighted_sum{chosen}[{window}])\n/\n"
+            f"(avg_over_time({name}:weight{chosen}[{window}]) >= {settings.minimum})",
+            picked.labels,
+        )
+
+
+def _high(signal: Signal, settings: Settings) -> Alert:
+    name, limit = f"source:{signal.family}", signal.number(signal.limit)
+    side = "above" if signal.worse == ">" else "below"
+    return Alert(
+        signal.alert,
+        f"{name}:weighted {signal.worse} {signal.limit:g}\nand\n{name}:weight >= {settings.minimum}",
+        signal.severity,
+        "qoe",
+        f"{OF}: {signal.says}",
+        f"Over the query's window {signal.says} {READ}; the alert fires {side} {limit}.",
+    )
+
+
+def _outlier(signal: Signal, dimension: str, name: str, settings: Settings) -> Alert:
+    label = sanitise(dimension)
+    series = f"source_{label}:{signal.family}"
+    least = signal.number(signal.outlier or 0)
+    return Alert(
+        name,
+        f"{series}:weighted > {TIMES} * {series}:rest\nand\n{series}:weighted > {signal.outlier:g}\n"
+        f"and\n{series}:weight >= {settings.minimum}",
+        "critical" if dimension == "cdn" else "warning",
+        "qoe",
+        f"{OF}: {dimension} {{{{ $labels.{label} }}}} is worse than the rest ({signal.short})",
+        f"For the {dimension} {{{{ $labels.{label} }}}} {signal.says} {READ}: at least {TIMES} times as "
+        f"bad as all others together, and above {least}.",
+        extra=(("signal", signal.short),),
+    )
+
+
+def _burns(signal: Signal, budget: float, settings: Settings) -> Iterator[Alert]:
+    name = f"source:{signal.family}"
+    for burn in settings.burns:
+        limit = f"{burn.factor:g} * {budget:g}"
+        yield Alert(
+            signal.slo,
+            f"{name}:mean_{burn.long} > {limit}\nand\n{name}:mean_{burn.short} > {limit}",
+            burn.severity,
+            "qoe",
+            f"{OF}: burn rate above {burn.factor:g}: {signal.says}",
+            f"Over {burn.long} {signal.says} {READ}. The SLO admits {budget:.0%} over 30 days; this is more than "
+            f"{burn.factor:g} times as much, over {burn.long} and still over {burn.short}.",
+            burn.hold,
+            (("window", burn.long),),
+        )
