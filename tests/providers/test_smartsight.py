@@ -240,6 +240,7 @@ def test_a_totalrecords_below_the_rows_that_came_is_not_believed_while_pages_are
     totalrecords=st.sampled_from([lambda total: total, str, lambda _: "left out", lambda total: total + 7]),
 )
 def test_top_asks_for_no_more_than_its_rows_and_leaves_nothing_missing(ask, total, page_size, top, totalrecords):
+    assume(total or totalrecords(0) in (0, "0", "left out"))  # an answer of no rows that promises some is refused
     vendor = Vendor(total, totalrecords=totalrecords)
     asked = ask("smartsight", metrics=["views"], dimensions=["cdn"], top=top)
     assert gather(asked, vendor, page_size) == vendor.rows[:top]

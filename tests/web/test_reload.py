@@ -5,19 +5,13 @@ import asyncio
 import pytest
 
 from exporter.web.app import app
-from exporter.web.status import State
 
 PATH = "/-/reload"
 
 
 @pytest.fixture
-def state():
-    return State(queries=list, outcomes=dict, next_polls=dict, circuits=dict, alive=lambda: True)
-
-
-@pytest.fixture
-def client_with(served, state, client_of):
-    return lambda reload: client_of(app(served.metrics, "/metrics", state, reload))
+def client_with(served, shown, client_of):
+    return lambda reload: client_of(app(served.metrics, "/metrics", shown.state, reload))
 
 
 class Reload:
