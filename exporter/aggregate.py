@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Protocol
 
-from exporter.model import ROW_ID, ROW_TIME, Added, Cell, Exemplar, Fold, Part, Query, Row
+from exporter.model import ROW_ID, ROW_TIME, Cell, Exemplar, Fold, Part, Query, Row
 from exporter.normalise import Tabulator, clean, finite, keys_of, label, scaled
 
 LONGEST_SESSION = 128 - len("sessionid")
@@ -167,8 +167,8 @@ class Aggregate:
         self.duplicate = 0
         """Rows that came twice."""
 
-    def add(self, rows: Sequence[object]) -> Added:
-        """Take a page of rows."""
+    def add(self, rows: Sequence[object]) -> int:
+        """Take a page of rows; gives how many of them had not come before."""
         objects: list[Row] = [row for row in rows if isinstance(row, dict)]
         fresh = self._fresh(objects)
         invalid: set[int] = set()
@@ -184,7 +184,7 @@ class Aggregate:
                 states = self._groups[key] = [self._state(field, fold) for field, fold in self._part.folds]
             for state, column in zip(states, columns, strict=True):
                 state.add(column[number], row)
-        return Added(len(fresh), 0)
+        return len(fresh)
 
     def finish(self, tabulator: Tabulator) -> None:
         """Hand over a row for each group, and what was counted."""

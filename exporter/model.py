@@ -191,14 +191,6 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """What a page brought: rows that were new, and rows whose labels had come before, with other values."""
-
-    new: int
-    rivals: int
-
-
-@dataclass(frozen=True, slots=True)
 class Exemplar:
     """One row that stands for many: the session with the largest value of a bucket."""
 

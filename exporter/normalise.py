@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from exporter.catalog import sanitise
-from exporter.model import Added, Cell, Column, Exemplar, Metric, Query, Row, Table
+from exporter.model import Cell, Column, Exemplar, Metric, Query, Row, Table
 
 NUMERIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 NOT_FINITE = re.compile(r"(?:[+-]?(?:nan|inf|infinity))?", re.IGNORECASE)
@@ -43,11 +43,13 @@ class Tabulator:
         self._series_of = Counter(line.field for metric in query.metrics for line in metric.lines)
         self._seen: dict[tuple[str, ...], set[int]] = {}
         self._series = 0
-        self._rivals = 0
 
-    def add(self, rows: Sequence[object], fields: tuple[str, ...]) -> Added:
-        """Take a page of rows that carry ``fields``; rows of different requests with the same labels become one."""
-        before, rivals = len(self._seen.get(fields, ())), self._rivals
+    def add(self, rows: Sequence[object], fields: tuple[str, ...]) -> int:
+        """Take a page of rows that carry ``fields``; rows of different requests with the same labels become one.
+
+        Gives how many of them found a place.
+        """
+        before = len(self._seen.get(fields, ()))
         objects: list[Row] = [row for row in rows if isinstance(row, dict)]
         invalid: set[int] = set()
         keys = keys_of(objects, self.query, invalid)
@@ -55,7 +57,7 @@ class Tabulator:
         values = [clean([row.get(field) for row in objects], missing, invalid) for field in fields]
         self._dropped["invalid"] += len(rows) - len(objects) + len(invalid)
         self.put(keys, values, fields)
-        return Added(len(self._seen.get(fields, ())) - before, self._rivals - rivals)
+        return len(self._seen.get(fields, ())) - before
 
     def put(self, keys: Sequence[Key | None], values: Sequence[list[Cell]], fields: tuple[str, ...]) -> None:
         """Take rows that are clean: their label values, ``None`` for one to leave out, and a column for each field."""
@@ -132,7 +134,6 @@ class Tabulator:
         seen = self._seen.setdefault(fields, set())
         if row is not None and row in seen:
             self._dropped["duplicate"] += 1
-            self._rivals += any(self._columns[field][row] != cell for field, cell in zip(fields, cells, strict=True))
             return
         if len(fields) < len(self._columns):
             samples = self._reserved() if row is None else 0

@@ -20,7 +20,7 @@ from structlog.contextvars import bound_contextvars
 from exporter.aggregate import Aggregate
 from exporter.circuit import Circuit
 from exporter.exposition import Renderer
-from exporter.model import Added, Bounds, Chunk, Outcome, Page, Part, Query, Request, Snapshot, Table, Turn, Window
+from exporter.model import Bounds, Chunk, Outcome, Page, Part, Query, Request, Snapshot, Table, Turn, Window
 from exporter.normalise import Tabulator
 from exporter.plan import Job
 from exporter.providers.decode import decode
@@ -34,6 +34,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NOTHING: Mapping[str, int] = {}
+
+NOTHING_NEW = "a page holds nothing new, so rows are missing"
 
 
 class Source(Protocol):
@@ -156,36 +158,37 @@ class Poller:
         aggregate = Aggregate(query, part)
         async with contextlib.aclosing(self._turned(tick, part)) as pages:
             async for page in pages:
-                added = await self._apart(aggregate.add, page.rows)
+                new = await self._apart(aggregate.add, page.rows)
                 if aggregate.rows > query.max_rows:
                     raise BadResponse(f"{part.endpoint}: more than `max_rows` ({query.max_rows}) rows to aggregate")
-                _check(part, page, added, first=aggregate.rows == len(page.rows))
+                # A row that is aggregated has an id, so that no two are alike.
+                if page.rows and not new and (page.next is not None or aggregate.rows > len(page.rows)):
+                    raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
         await self._apart(aggregate.finish, tabulator)
 
     async def _pages(self, tick: _Tick, part: Part, tabulator: Tabulator) -> None:
         """Take all pages of one request, until the last one or until ``max_series`` is reached."""
-        first = True
         async with contextlib.aclosing(self._turned(tick, part)) as pages:
             async for page in pages:
-                added = await self._apart(tabulator.add, page.rows, part.fields)
+                new = await self._apart(tabulator.add, page.rows, part.fields)
                 # Where nobody says how many rows are left, the next page has to show that there are any.
                 if page.next is not None and (tabulator.full or (page.missing and not tabulator.room)):
                     tabulator.leave(page.missing)
                     return
-                _check(part, page, added, first=first)
-                first = False
+                if page.next is not None and not new:
+                    raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
 
     async def _turned(self, tick: _Tick, part: Part) -> AsyncGenerator[Page]:
-        """Give the pages of one request; one that comes twice is refused, for another one is then missing."""
+        """Give the pages of one request; one that only repeats rows is refused, for others are then missing."""
         turn: Turn | None = Turn(part, tick.period)
-        seen = set[int]()
+        seen = _Seen()
         while turn:
             page = await self._page(tick, turn)
             if page.rows and not (turn.cursor is None and page.next is None):
-                mark = await self._apart(_mark, page.rows)
-                if mark in seen:
-                    raise BadResponse(f"{part.endpoint}: a page came twice, so others are missing")
-                seen.add(mark)
+                # Of millions of rows that are aggregated only whole pages are remembered.
+                rows = [page.rows] if part.folds else page.rows
+                if not await self._apart(seen.take, rows):
+                    raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
             yield page
             turn = None if page.next is None else replace(turn, cursor=page.next)
 
@@ -223,20 +226,19 @@ class Poller:
             log.info("circuit closes")
 
 
-def _check(part: Part, page: Page, added: Added, *, first: bool) -> None:
-    """Refuse a page that brings nothing: others are missing, and where more are promised there would be no end.
+class _Seen:
+    """Remembers rows as the vendor sent them: two with one label set and different values are not the same."""
 
-    Rows that differ in their values only are no repetition: the vendor has two for one label set, and one is kept.
-    """
-    if added.new or not page.rows or (first and page.next is None):
-        return
-    if page.next is not None or not added.rivals:
-        raise BadResponse(f"{part.endpoint}: a page holds nothing new, so rows are missing")
+    def __init__(self) -> None:
+        self._marks: set[int] = set()
 
-
-def _mark(rows: Sequence[object]) -> int:
-    """Give what tells a page from others; of all that writes any JSON alike each time, this is the fastest."""
-    return hash(marshal.dumps(rows, 2))  # type: ignore[arg-type]  # rows are what JSON can hold
+    def take(self, rows: Sequence[object]) -> bool:
+        """Take rows, and say whether any of them is new."""
+        # Of all that writes any JSON alike each time, this is the fastest.
+        marks = {hash(marshal.dumps(row, 2)) for row in rows}  # type: ignore[arg-type]  # rows are what JSON can hold
+        new = not marks <= self._marks
+        self._marks |= marks
+        return new
 
 
 def _log_change(before: Outcome | None, outcome: Outcome, alike: int) -> None:
