@@ -15,7 +15,7 @@ from exporter.plan import plan
 from exporter.schedule import GridTrigger, Schedule
 from exporter.window import MOST_SPREAD, offset
 
-PATIENCE = 10
+PATIENCE = 30
 moments = st.datetimes(datetime(2001, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - given its zone
 intervals = st.integers(1, 7 * 86400)
 offsets = st.floats(0, 10)

@@ -20,7 +20,7 @@ from exporter.plan import plan
 from exporter.storage import ASIDE, SUFFIX, Storage
 
 NOW = 1_775_764_800.0  # 2026-04-09 20:00 UTC
-PATIENCE = 10
+PATIENCE = 30
 SECRETS = {"api_key": "canary-key", "client_secret": "canary-secret", "password": "canary-password"}
 SOURCES = {
     "mm": {"type": "smartsight", "customer_id": 7, "auth": {"api_key": "canary-key"}},

@@ -147,7 +147,7 @@ def test_the_storage_can_t_be_written(vendors, start, until, tmp_path):
     storage = tmp_path / "volume" / "snapshots"
     exporter = start("run", f"--config.file={path}", f"--storage.path={storage}")
     recovers(exporter, until)
-    assert httpx.get(f"{exporter.url}/-/ready", trust_env=False).status_code == 200
+    until(lambda: httpx.get(f"{exporter.url}/-/ready", trust_env=False).status_code == 200, "it is ready")
     polls = f'{PREFIX}query_polls_total{{query="plays",source="mm"}}'
     until(lambda: float(exporter.series()[polls]) >= 3, "several polls would have been stored")
     assert len(exporter.lines("snapshots can't be stored")) == 1
