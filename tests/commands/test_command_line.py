@@ -101,11 +101,15 @@ async def test_an_unknown_query_is_one_line_and_exit_1(command):
 async def test_watch_goes_on_until_ctrl_c(start):
     process = await start("query", "by_country", "--watch")
     titles = 0
-    async with asyncio.timeout(PATIENCE):
-        while titles < 2:
-            titles += (await process.stdout.readline()).startswith(b"by_country of mm")
-        process.send_signal(signal.SIGINT)
-        _, err = await process.communicate()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while titles < 2:
+                titles += (await process.stdout.readline()).startswith(b"by_country of mm")
+            process.send_signal(signal.SIGINT)
+            _, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        pytest.fail(f"{titles} tables came; it said: {await process.communicate()}")
     assert (process.returncode, err) == (0, b"")
 
 
