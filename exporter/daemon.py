@@ -189,9 +189,11 @@ class House:
             name: self._clients[name] if name in same else self._client(name, source)
             for name, source in config.sources.items()
         }
+        for name in clients.keys() & self._clients.keys() - same:
+            clients[name].inherit(self._clients[name])
         for name in self._clients.keys() - same:
             self.begin(self._clients[name].retire())
-        for key in old.keys() - jobs.keys():
+        for key in old.keys() - kept:
             if self._storage:
                 self._storage.forget(old[key].query)
         self._config, self._jobs, self._clients = config, jobs, clients

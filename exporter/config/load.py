@@ -119,7 +119,8 @@ def _one_line(text: str) -> str:
 
 def _where(path: tuple[str | int, ...]) -> str:
     # What stands for a key below `auth` may be a secret whose key lacks a blank behind its colon.
-    shown = [step for step in path if "auth" not in path[:-1] or step == path[0] or SHOWN.fullmatch(str(step))]
+    end = path.index("auth") + 1 if "auth" in path else len(path)
+    shown = [*path[:end], *(step for step in path[end:] if SHOWN.fullmatch(str(step)))]
     steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in shown)
     return f"{steps.lstrip('.')}: " if steps else ""
 

@@ -27,7 +27,7 @@ from exporter.providers.errors import (
 from exporter.providers.limits import Limiter
 from exporter.providers.lookups import Lookups
 from exporter.providers.retry import retries
-from exporter.providers.scrub import echoes, scrub
+from exporter.providers.scrub import echoes, hidden, plain, scrub
 from exporter.providers.standing import Standing
 from exporter.providers.wire import Wire
 
@@ -136,6 +136,14 @@ class Client:
             if not self._asked:
                 self._idle.set()
 
+    def inherit(self, old: "Client") -> None:
+        """Take over what the client before this one knows: of the same account its limits, and its log-in."""
+        provider, before = self._provider, old._provider  # noqa: SLF001 - one of this class
+        if provider.account == before.account:
+            self._limiter.inherit(old._limiter)  # noqa: SLF001 - as above
+        if provider.credentials == before.credentials:
+            self._auth = old._auth  # noqa: SLF001 - as above
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._wire.aclose()
@@ -151,7 +159,7 @@ class Client:
         try:
             response = await self._logged_in(request, bounds)
             self._raise_for_status(response)
-            if echoes(response.content, self._auth.secrets):
+            if await _echoes(response.content, self._auth.secrets):
                 raise BadResponse("the answer repeats a secret, and is not shown")
             return await read(response.content)
         except VendorError as error:
@@ -243,6 +251,11 @@ class Client:
     def _told(self, endpoint: str, error: VendorError) -> VendorError:
         """Give an error as it is told: with its endpoint, and without secrets."""
         return error.saying(f"{endpoint}: {scrub(str(error), self._auth.secrets)}")
+
+
+async def _echoes(body: bytes, secrets: tuple[str, ...]) -> bool:
+    """Look for secrets in an answer; one that is spelled in another way has to be decoded first, beside the loop."""
+    return echoes(body, secrets) or (hidden(body) and await asyncio.to_thread(echoes, plain(body), secrets))
 
 
 async def _next(requests: Flow, response: httpx.Response) -> httpx.Request | None:

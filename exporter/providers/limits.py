@@ -66,15 +66,20 @@ class Limiter:
             RateLimited: the vendor asked for a pause that is not over at ``until``.
             OutOfTime: the limits admit no request before ``end``.
         """
-        arrived = self._clock()
-        waiting = _Waiting(asyncio.get_running_loop().create_future(), until, end)
+        arrived, loop = self._clock(), asyncio.get_running_loop()
+        waiting = _Waiting(loop.create_future(), until, end)
         self._line.append(waiting)
         self._admit()
+        late = OutOfTime("the limits admit no request before the next poll is due")
+        bell = loop.call_later(max(end - arrived, 0), waiting.refuse, late) if end < float("inf") else None
         try:
             await waiting.turn
         except BaseException:
             self._leave(waiting)
             raise
+        finally:
+            if bell:
+                bell.cancel()
         if (waited := self._clock() - arrived) > 0:
             self._waited(waited)
         try:
@@ -82,6 +87,11 @@ class Limiter:
         finally:
             self._free += 1
             self._admit()
+
+    def inherit(self, old: "Limiter") -> None:
+        """Take over what another one knows of the same vendor: its last requests, and the pause that it asked for."""
+        self._starts.extend(old._starts)  # noqa: SLF001 - one of this class
+        self._gap, self._paused_until = old._gap, old._paused_until  # noqa: SLF001 - as above
 
     def heed(self, status: int, advice: Advice) -> None:
         """Take in an answer: pause as it advises, slow down after a 429 that advises nothing, else speed up again."""

@@ -32,6 +32,19 @@ def echoes(body: bytes, secrets: Iterable[str]) -> bool:
     return any(spelling.encode() in body for spelling in long)
 
 
+def hidden(body: bytes) -> bool:
+    """Whether an answer may spell a text in another way than UTF-8 does: escaped, or with two bytes a character."""
+    return b"\\" in body or b"\0" in body
+
+
+def plain(body: bytes) -> bytes:
+    """Give JSON with as few escapes as can be; empty where it is none."""
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace")
+    except (ValueError, RecursionError):
+        return b""
+
+
 def _spellings(secret: str) -> tuple[str, ...]:
     """Give a secret as it is, as a form or a URL has it, as JSON, HTML and Base64 do."""
     quoted = (quote(secret), quote(secret, safe=""), quote_plus(secret))

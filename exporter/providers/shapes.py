@@ -60,6 +60,8 @@ def _url(value: str) -> str:
         raise ValueError("must be a URL that begins with http:// or https://")
     if url.username or url.password:
         raise ValueError("must not hold a user name or a password; `auth` has keys for them")
+    if url.query or url.fragment:
+        raise ValueError("must not hold a `?` or a `#`: addresses are shown, and a secret behind one would be, too")
     return value
 
 

@@ -178,9 +178,9 @@ class SmartSight:
         offset = turn.cursor or 0
         received = offset + len(rows)
         total = _count(said)
-        if total and not rows and turn.cursor is None and not query.having:
+        if total and not rows and offset < total and not query.having:
             # What `having` leaves out may be counted all the same.
-            raise BadResponse(f"the answer has no rows, though it says that there are {total}")
+            raise BadResponse(f"a page has no rows, though only {offset} of the {total} that are promised have come")
         if total is None or total < len(rows):
             # Nothing is said, or less than this page alone has: then a full page says that there may be another one.
             total, more = received, len(rows) >= _limit(query, turn)

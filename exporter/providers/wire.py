@@ -31,6 +31,8 @@ class Wire:
         self._settings = settings
         self._transport = transport
         self._http: httpx.AsyncClient | None = None
+        self._stamp = (0, 0)
+        self._sending = 0
 
     async def send(self, request: httpx.Request, timeout: float, max_response: int) -> httpx.Response:  # noqa: ASYNC109 - its error is ours
         """Send one request and read its whole body, within bounds of seconds and of bytes after decompression.
@@ -38,8 +40,9 @@ class Wire:
         Raises:
             VendorError: there is no whole response.
         """
-        http = self._opened()
+        http = await self._opened()
         request.headers.update(HEADERS)
+        self._sending += 1
         try:
             async with asyncio.timeout(timeout):
                 response = await http.send(request, stream=True, auth=None)
@@ -56,7 +59,10 @@ class Wire:
         except httpx.DecodingError:
             raise Broken("the answer's compression is broken") from None
         except httpx.HTTPError as error:
-            raise NetworkError(f"{type(error).__name__}: {error}".rstrip(": ")) from None
+            said = f"{request.url.host}: {type(error).__name__}: {error}".rstrip(": ")
+            raise NetworkError(said) from None
+        finally:
+            self._sending -= 1
         headers = [(name, value) for name, value in response.headers.items() if name not in DECODED]
         return httpx.Response(response.status_code, headers=headers, content=body, request=request)
 
@@ -65,31 +71,44 @@ class Wire:
         if self._http:
             await self._http.aclose()
 
-    def _opened(self) -> httpx.AsyncClient:
-        if self._http is None:
-            http = self._settings
-            try:
-                verify = trust(http.ca_file)
-            except OSError as error:
-                raise NetworkError(
-                    f"the CA file {http.ca_file} can't be used: {error.strerror or 'no certificates in it'}"
-                ) from None
-            # One time-out is for the whole request, in send; the limiter bounds the connections.
-            self._http = httpx.AsyncClient(
-                verify=verify,
-                proxy=http.proxy_url.get_secret_value() if http.proxy_url else None,
-                http2=True,
-                timeout=None,  # noqa: S113 - see above
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=120),
-                transport=self._transport,
-                follow_redirects=False,
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # never sent, and so not to be kept
-            )
+    async def _opened(self) -> httpx.AsyncClient:
+        """Give the open connections, with the authorities of the file as it is now."""
+        http = self._settings
+        try:
+            stamp = _stamp(http.ca_file)
+            if self._http and stamp != self._stamp and not self._sending:
+                await self._http.aclose()
+                self._http = None
+            if self._http is None:
+                verify, self._stamp = trust(http.ca_file, stamp), stamp
+                # One time-out is for the whole request, in send; the limiter bounds the connections. No HTTP/2:
+                # httpcore keeps a connection on which an answer was given up, and the next one waits behind it.
+                self._http = httpx.AsyncClient(
+                    verify=verify,
+                    proxy=http.proxy_url.get_secret_value() if http.proxy_url else None,
+                    timeout=None,  # noqa: S113 - see above
+                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=120),
+                    transport=self._transport,
+                    follow_redirects=False,
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # never sent, and so not to be kept
+                )
+        except OSError as error:
+            raise NetworkError(
+                f"the CA file {http.ca_file} can't be used: {error.strerror or 'no certificates in it'}"
+            ) from None
         return self._http
 
 
+def _stamp(ca_file: Path | None) -> tuple[int, int]:
+    """Give what tells a file from the one that it replaced."""
+    if ca_file is None:
+        return 0, 0
+    status = ca_file.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 @cache
-def trust(ca_file: Path | None) -> ssl.SSLContext:
+def trust(ca_file: Path | None, _: tuple[int, int]) -> ssl.SSLContext:
     """Give the authorities to trust. Reading them takes tens of milliseconds, so all sources share them."""
     return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
 
@@ -97,8 +116,8 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
 async def _close_spoilt(http: httpx.AsyncClient) -> None:
     """Close idle connections on which more has come than was asked for.
 
-    HTTP/1.1 numbers nothing: what is left over would be read as the answer to the next request, another query's.
-    The library gives no other access to it than this.
+    HTTP/1.1 numbers nothing: what is left over would be read as the answer to the next request, another query's. The
+    libraries give no other access to what they have read already than this.
     """
     for transport in (http._transport, *http._mounts.values()):  # noqa: SLF001 - see above
         for connection in getattr(getattr(transport, "_pool", None), "connections", ()):
@@ -109,10 +128,20 @@ async def _close_spoilt(http: httpx.AsyncClient) -> None:
 def _left_over(connection: object) -> bool:
     state = getattr(connection, "_h11_state", None)
     if state is not None:
-        return bool(state.trailing_data[0])
+        return bool(state.trailing_data[0]) or _unread(getattr(connection, "_network_stream", None))
     # What a pool holds is wrapped, behind a proxy twice.
     within = getattr(connection, "_connection", None)
     return within is not None and _left_over(within)
+
+
+def _unread(stream: object) -> bool:
+    """Whether bytes wait below HTTP: a record of TLS that came along, what did not fit into one read."""
+    while stream is not None:
+        records, tls, protocol = (getattr(stream, name, None) for name in ("_read_bio", "_ssl_object", "_protocol"))
+        if (records and records.pending) or (tls and tls.pending()) or (protocol and protocol.read_queue):
+            return True
+        stream = getattr(stream, "_stream", None) or getattr(stream, "transport_stream", None)
+    return False
 
 
 async def _read(response: httpx.Response, max_response: int) -> bytes:

@@ -282,7 +282,7 @@ async def test_what_is_no_json_is_a_bad_response(get, body, kind):
     ],
 )
 async def test_a_broken_connection_is_a_network_error(get, observed, error):
-    with pytest.raises(NetworkError, match=f"metricquery: {error.__name__}: it broke"):
+    with pytest.raises(NetworkError, match=f"metricquery: smartsight.mediamelon.com: {error.__name__}: it broke"):
         await get(raising(error("it broke")))
     assert observed.codes == [("metricquery", "network")]
 
@@ -344,9 +344,9 @@ async def test_a_ca_file_that_can_t_be_used_is_a_network_error_that_names_it(ask
         await client(asked, None).get(asked.request(), bounds, whole)
 
 
-def test_certificates_are_verified_whatever_is_trusted(asked, client):
+async def test_certificates_are_verified_whatever_is_trusted(asked, client):
     vendor = client(asked, None)
-    context = vendor._wire._opened()._transport._pool._ssl_context
+    context = (await vendor._wire._opened())._transport._pool._ssl_context
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
 

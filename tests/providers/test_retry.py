@@ -419,7 +419,7 @@ def test_the_informative_error_is_told_and_not_the_repeat_that_the_tick_cut(play
 
 def test_of_several_failures_the_last_whole_one_is_told(play):
     _, _, ended, _ = play((0, httpx.Response(503)), (0, httpx.ConnectError("no route")), (100, GOOD), tick=30)
-    assert (type(ended), str(ended)) == (NetworkError, "metricquery: ConnectError: no route")
+    assert (type(ended), str(ended)) == (NetworkError, "metricquery: smartsight.mediamelon.com: ConnectError: no route")
 
 
 def test_a_first_request_may_take_longer_than_the_tick_and_is_not_repeated(play):

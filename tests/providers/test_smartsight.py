@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import httpx
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import ROW_ID, Turn, Window
@@ -205,12 +205,11 @@ ANY = st.none() | st.integers() | st.text(max_size=3)
     page_size=st.integers(1, 20),
     cap=st.integers(1, 20),
     pagecount=ANY,
-    totalrecords=st.sampled_from([lambda total: total, str, lambda total: f" {total} ", lambda total: total + 7]),
+    totalrecords=st.sampled_from([lambda total: total, str, lambda total: f" {total} "]),
 )
 def test_all_rows_come_for_any_total_any_page_size_and_any_pagecount(
     ask, total, page_size, cap, pagecount, totalrecords
 ):
-    assume(total or not int(totalrecords(0)))  # an answer of no rows that promises some is refused
     vendor = Vendor(total, cap=cap, totalrecords=totalrecords, pagecount=pagecount)
     assert gather(ask("smartsight", metrics=["views"], dimensions=["cdn"]), vendor, page_size) == vendor.rows
     assert vendor.asked <= -(-total // min(page_size, cap)) + 1
@@ -237,10 +236,9 @@ def test_a_totalrecords_below_the_rows_that_came_is_not_believed_while_pages_are
     total=st.integers(0, 60),
     page_size=st.integers(1, 20),
     top=st.integers(1, 70),
-    totalrecords=st.sampled_from([lambda total: total, str, lambda _: "left out", lambda total: total + 7]),
+    totalrecords=st.sampled_from([lambda total: total, str, lambda _: "left out"]),
 )
 def test_top_asks_for_no_more_than_its_rows_and_leaves_nothing_missing(ask, total, page_size, top, totalrecords):
-    assume(total or totalrecords(0) in (0, "0", "left out"))  # an answer of no rows that promises some is refused
     vendor = Vendor(total, totalrecords=totalrecords)
     asked = ask("smartsight", metrics=["views"], dimensions=["cdn"], top=top)
     assert gather(asked, vendor, page_size) == vendor.rows[:top]
