@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+from starlette.responses import Response
 from structlog.testing import capture_logs
 
 from exporter import daemon, poll
@@ -730,3 +731,33 @@ async def test_the_thread_of_a_poll_that_was_cut_off_still_has_its_turn(bench, d
         decoding.go_on.set()
         await eventually(bench.ready)
     assert decoding.most == 1
+
+
+async def test_a_source_whose_limits_change_needs_no_new_log_in(bench):
+    async with bench.running():
+        await eventually(bench.ready)
+        bench.sources["ibm"]["limits"] = {"concurrency": 2}
+        bench.queries.append({"name": "devices", "source": "ibm", "metrics": ["unique_devices"]})
+        await bench.reload()
+        await eventually(bench.ready)
+        assert bench.logins() == 1
+        assert await bench.of("devices")
+
+
+async def test_a_query_that_changed_has_no_success_of_the_one_before_it_after_a_restart(bench, tmp_path):
+    options = {"storage": tmp_path / "snapshots"}
+    async with bench.running(**options):
+        await eventually(bench.ready)
+
+        async def refuse(_):
+            return Response(status_code=404)
+
+        bench.smartsight.intercept = refuse
+        bench.queries[0]["dimensions"] = ["country"]
+        await bench.reload()
+        await eventually(bench.ready)
+        name = bench.queries[0]["name"]
+        assert await bench.own("query_last_success_timestamp_seconds", source="mm", query=name) is None
+    async with bench.running(**options):
+        assert await bench.own("query_success", source="mm", query=name) == 0
+        assert await bench.own("query_last_success_timestamp_seconds", source="mm", query=name) is None

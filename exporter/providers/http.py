@@ -27,7 +27,7 @@ from exporter.providers.errors import (
 from exporter.providers.limits import Limiter
 from exporter.providers.lookups import Lookups
 from exporter.providers.retry import retries
-from exporter.providers.scrub import echoes, hidden, plain, scrub
+from exporter.providers.scrub import echoes, hidden, scrub, unescaped
 from exporter.providers.standing import Standing
 from exporter.providers.wire import Wire
 
@@ -255,7 +255,7 @@ class Client:
 
 async def _echoes(body: bytes, secrets: tuple[str, ...]) -> bool:
     """Look for secrets in an answer; one that is spelled in another way has to be decoded first, beside the loop."""
-    return echoes(body, secrets) or (hidden(body) and await asyncio.to_thread(echoes, plain(body), secrets))
+    return echoes(body, secrets) or (hidden(body) and await asyncio.to_thread(echoes, unescaped(body), secrets))
 
 
 async def _next(requests: Flow, response: httpx.Response) -> httpx.Request | None:

@@ -37,7 +37,7 @@ def hidden(body: bytes) -> bool:
     return b"\\" in body or b"\0" in body
 
 
-def plain(body: bytes) -> bytes:
+def unescaped(body: bytes) -> bytes:
     """Give JSON with as few escapes as can be; empty where it is none."""
     try:
         return json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace")

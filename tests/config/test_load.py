@@ -414,3 +414,9 @@ def test_a_name_is_a_gauge_or_a_distribution_in_all_queries(name):
     ):
         load(source + sessions + gauge, name="config.yaml", env={})
     assert len(load(source + sessions + gauge.replace(name, "another"), name="config.yaml", env={}).queries) == 2
+
+
+def test_the_name_of_a_source_stands_in_a_path_whatever_it_looks_like():
+    text = "sources:\n  My-source.2: {type: smartsight, customer_id: 7, auth: {api_kee: x}}\nqueries: []\n"
+    with pytest.raises(ConfigError, match=r"sources\.My-source\.2\.auth\.api_kee: unknown key"):
+        load(text, name="config.yaml", env={})

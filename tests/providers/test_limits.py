@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.providers.advice import LONGEST, Advice
-from exporter.providers.errors import RateLimited
+from exporter.providers.errors import OutOfTime, RateLimited
 from exporter.providers.limits import FIRST_GAP, NO_GAP, WIDEST_GAP, Limiter
 from exporter.providers.shapes import Limits
 
@@ -326,5 +326,41 @@ def test_two_limiters_share_nothing(virtual):
         with pytest.raises(RateLimited):
             async with one.slot(time()):
                 pass
+
+    virtual(main)
+
+
+def test_who_must_end_before_a_slot_is_free_fails_then(virtual):
+    async def main(time):
+        limiter, begin = Limiter(Limits(concurrency=1), clock=time), time()
+
+        async def hold():
+            async with limiter.slot(FOREVER):
+                await asyncio.sleep(90)
+
+        holding = asyncio.create_task(hold())
+        await asyncio.sleep(1)
+        with pytest.raises(OutOfTime):
+            async with limiter.slot(FOREVER, end=begin + 20):
+                pytest.fail("it has no slot")
+        assert time() - begin == pytest.approx(20)
+        await holding
+        async with limiter.slot(FOREVER):
+            assert time() - begin == pytest.approx(90)
+
+    virtual(main)
+
+
+def test_another_limiter_of_the_same_vendor_goes_on_where_the_first_was(virtual):
+    async def main(time):
+        old, new = (Limiter(Limits(requests_per_minute=1), clock=time) for _ in range(2))
+        begin = time()
+        async with old.slot(FOREVER):
+            old.heed(429, Advice(90))
+        new.inherit(old)
+        async with new.slot(FOREVER):
+            assert time() - begin == pytest.approx(90)
+        async with new.slot(FOREVER):
+            assert time() - begin == pytest.approx(150)
 
     virtual(main)

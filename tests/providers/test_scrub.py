@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.providers.errors import LONGEST_EXPLANATION
-from exporter.providers.scrub import scrub
+from exporter.providers.scrub import echoes, hidden, scrub, unescaped
 
 SECRET = 'p4ss/wörd "with" +&='
 plain = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -66,3 +66,23 @@ def test_what_can_t_be_shown_does_not_glue_words():
 )
 def test_a_secret_goes_in_spellings_that_proxies_make(spelled):
     assert scrub(f"no access with {spelled}", [SECRET]) == "no access with <secret>"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"cdn": "abcdefgh\/ijkl&nop"}',
+        rb'{"cdn": "abcdefgh/ijkl\u0026nop"}',
+        rb'{"cdn": "\u0061bcdefgh/ijkl&nop"}',
+        '{"cdn": "abcdefgh/ijkl&nop"}'.encode("utf-16"),
+    ],
+)
+def test_a_secret_that_is_spelled_in_another_way_is_found_once_the_answer_is_plain(body):
+    secrets = ("abcdefgh/ijkl&nop",)
+    assert not echoes(body, secrets)
+    assert hidden(body)
+    assert echoes(unescaped(body), secrets)
+
+
+def test_what_is_no_json_has_no_plain_form():
+    assert unescaped(b'{"a": "\\') == b""
