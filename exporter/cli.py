@@ -229,6 +229,7 @@ def query(config_file: Path, name: str, sources: Sequence[str], output: str, *, 
     def told(found: Sequence[asking.Answer]) -> None:
         if good := [answer for answer in found if answer.snapshot]:
             OUTPUTS[output](good)
+            sys.stdout.flush()  # who reads a pipe must not wait until a buffer is full
         for line in filter(None, map(asking.error, found)):
             click.echo(line, err=True)
 
