@@ -87,7 +87,7 @@ async def test_nothing_is_asked_while_updates_are_paused(start, vendor, look):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     await page.clock.run_for(60_000)
-    assert asked == []
+    assert [url for url in asked if "/static/" not in url] == []  # the browser may still fetch the icon
     vendor.fail()
     await page.get_by_role("button", name="Resume updates").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("✕ 1 of 1 query fails", timeout=LATE)
@@ -102,7 +102,7 @@ async def test_nothing_is_asked_while_nobody_looks(start, vendor, look):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     await page.clock.run_for(60_000)
-    assert asked == []
+    assert [url for url in asked if "/static/" not in url] == []  # the browser may still fetch the icon
     vendor.fail()
     await page.evaluate(HIDE, arg=False)
     await expect(page.get_by_role("heading", level=1)).to_have_text("✕ 1 of 1 query fails", timeout=LATE)
