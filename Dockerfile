@@ -9,9 +9,9 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY requirements/build.txt requirements/run.txt requirements/
 RUN python3 -m venv /build \
-    && /build/bin/pip install --no-cache-dir --require-hashes --only-binary=:all: -r requirements/build.txt \
+    && /build/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r requirements/build.txt \
     && python3 -m venv --without-pip /app \
-    && /build/bin/pip --python /app/bin/python install --no-cache-dir --require-hashes --only-binary=:all: -r requirements/run.txt
+    && /build/bin/pip --python /app/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r requirements/run.txt
 
 COPY pyproject.toml README.md LICENSE config.example.yaml ./
 COPY exporter/ exporter/

@@ -8,7 +8,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Where from is for the pip configuration of the user; what is installed is for the locks.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCKED := $(PIP) install --require-hashes
+# A lock is complete. With dependencies pip looks for newer versions of what is named with an extra, and finds no hash.
+LOCKED := $(PIP) install --require-hashes --no-deps
 UV     ?= $(BIN)/uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 
