@@ -24,7 +24,7 @@ from exporter.config import load
 from exporter.exposition import Exposition, Format
 from exporter.gzipped import inflate
 from exporter.model import Bounds, Request
-from exporter.plan import Job, plan
+from exporter.plan import Group, plan
 from exporter.poll import Poller
 from exporter.providers.errors import NetworkError
 from exporter.store import Store
@@ -72,7 +72,7 @@ class Source:
         return await read(json.dumps({"totalrecords": count, "response": rows}).encode())
 
 
-def house(source: Source) -> tuple[Poller, Job, Callable[[], int]]:
+def house(source: Source) -> tuple[Poller, Group, Callable[[], int]]:
     """Put the real parts together, as the daemon does, and give a function that scrapes them for its bytes."""
     config = load(json.dumps(CONFIG), name="memory.yaml", env={})
     telemetry, store = Telemetry(time.time), Store(config.queries, time.monotonic)
@@ -83,7 +83,7 @@ def house(source: Source) -> tuple[Poller, Job, Callable[[], int]]:
     def scrape() -> int:
         return sum(len(inflate(exposition.body(form))) + len(telemetry.render(form)) for form in Format)
 
-    return poller, plan(config)[0], scrape
+    return poller, plan(config).groups[0], scrape
 
 
 def resident() -> float:
@@ -96,10 +96,10 @@ def resident() -> float:
 async def measure(polls: int) -> list[float]:
     """Poll so many times, and give the memory at each point of the table."""
     source = Source()
-    poller, job, scrape = house(source)
+    poller, group, scrape = house(source)
     levels: list[float] = []
     for number in range(1, polls + 1):
-        await poller.poll(job)
+        await poller.poll(group)
         if number % SCRAPING == 0:
             assert scrape() > SERIES, "the series are not served"
         if number in (FIRST, polls) or number % EVERY == 0:

@@ -62,7 +62,7 @@ def page(number: int) -> bytes:
 
 def measure(views: int, metrics: str) -> None:
     """Aggregate so many views, and print the kilobytes and seconds that it took."""
-    job = plan(load(CONFIG.format(metrics=metrics), name="views.yaml", env={}))[0]
+    job = plan(load(CONFIG.format(metrics=metrics), name="views.yaml", env={})).jobs[0]
     part, window = job.parts[0], Window(1531765200, 1531765500)
     page(0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

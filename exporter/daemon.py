@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from exporter.clock import steady
 from exporter.config import Config, ConfigError, Source
 from exporter.exposition import Exposition
 from exporter.model import Outcome
-from exporter.plan import Job, plan
+from exporter.plan import Group, Job, plan
 from exporter.poll import Poller
 from exporter.providers.http import Client
 from exporter.schedule import Schedule
@@ -121,19 +121,19 @@ class House:
         self._load = load
         self._config = config
         self._storage = storage
-        self._jobs = {job.query.key: job for job in plan(config)}
+        self._plan = plan(config)
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.telemetry = Telemetry(time.time)
         self.store = Store(config.queries, steady)
         self._clients = {name: self._client(name, source) for name, source in config.sources.items()}
         self._poller = Poller(self._clients, self.store, self._ended, now=time.time, clock=steady)
-        self._schedule = Schedule(self._poller.tick, lambda job: self.telemetry.skipped(job.query))
+        self._schedule = Schedule(self._poller.tick, lambda group: self.telemetry.skipped(group.queries))
         self._past = Past()
         self.state = State(
             now=time.time,
             config=lambda: self._config,
-            jobs=lambda: self._jobs,
+            plan=lambda: self._plan,
             outcomes=lambda: self._poller.last,
             next_polls=self._next_polls,
             circuits=lambda: {name: self._poller.circuit(name).open for name in self._config.sources},
@@ -145,16 +145,16 @@ class House:
 
     def start(self) -> None:
         """Take in what is stored, and begin to poll what is due."""
-        self.telemetry.configured(self._config.queries)
-        now, waiting = time.time(), []
-        for restored in self._storage.restore(self._jobs.values()) if self._storage else ():
+        self._configured(())
+        now, waiting = time.time(), set()
+        for restored in self._storage.restore(self._plan.jobs) if self._storage else ():
             self._past.restore(restored.outcome, restored.good.ended if restored.good else None)
             self.telemetry.restored(restored.outcome, restored.good)
             due = restored.due(now)
             if restored.snapshot:
                 self.store.swap(restored.snapshot)
             if not due:
-                waiting.append(restored.job)
+                waiting.add(restored.job.query.key)
             # A query that has nothing to show, and is polled at once, is as new: it is not ready yet.
             if restored.snapshot or not due:
                 self._poller.restore(restored.outcome)
@@ -162,8 +162,8 @@ class House:
             log.info("stored snapshots are served", queries=served, waiting=len(waiting))
         if self._storage:
             self.begin(self._storage.keep_writing())
-        self._advise(self._jobs.values())
-        self._schedule.start(self._jobs.values(), waiting)
+        self._advise(self._plan.jobs)
+        self._schedule.start(self._plan.groups, self._waiting(waiting))
 
     async def reload(self) -> tuple[str, ...]:
         """Read the configuration anew and put it into force; with faults, which are given, the old one stays."""
@@ -174,7 +174,7 @@ class House:
                 faults = error.lines
             else:
                 self._exchange(loaded.reusing(self._config))
-                log.info("configuration reloaded", sources=len(self._config.sources), queries=len(self._jobs))
+                log.info("configuration reloaded", sources=len(self._config.sources), queries=len(self._plan.jobs))
                 return ()
             self.telemetry.not_configured()
             log.error("the configuration is wrong, the old one stays", faults=len(faults), first=faults[0])
@@ -182,8 +182,8 @@ class House:
 
     def _exchange(self, config: Config) -> None:
         """Put a configuration in the place of the one in force; all in one step of the loop."""
-        old, jobs = self._jobs, {job.query.key: job for job in plan(config)}
-        kept = {key for key, job in jobs.items() if key in old and old[key].identity == job.identity}
+        old, new = self._plan.job, plan(config)
+        kept = {key for key, job in new.job.items() if key in old and old[key].identity == job.identity}
         same = {name for name, source in config.sources.items() if self._config.sources.get(name) is source}
         clients = {
             name: self._clients[name] if name in same else self._client(name, source)
@@ -196,15 +196,16 @@ class House:
         for key in old.keys() - kept:
             if self._storage:
                 self._storage.forget(old[key].query)
-        self._config, self._jobs, self._clients = config, jobs, clients
-        self._schedule.update(jobs.values())
+        self._config, self._plan, self._clients = config, new, clients
+        # A group that only lost a query is another group, but none of what it answers is due.
+        self._schedule.update(new.groups, self._waiting(kept & self._poller.last.keys()))
         self._poller.configure(clients, kept)
         self._past.keep(kept)
         self.store.configure(config.queries, kept)
-        self.telemetry.configured(config.queries, kept)
+        self._configured(kept)
         for source in config.sources:
             self.telemetry.circuit(source, is_open=self._poller.circuit(source).open)
-        self._advise(job for key, job in jobs.items() if key not in kept)
+        self._advise(job for key, job in new.job.items() if key not in kept)
 
     async def aclose(self) -> None:
         """Stop all polls, write what waits to be stored, and close all connections."""
@@ -224,14 +225,25 @@ class House:
         self._past.note(outcome)
         self.telemetry.circuit(source, is_open=self._poller.circuit(source).open)
         if self._storage:
-            self._storage.put(self._jobs[outcome.query.key], outcome, self.store.get(outcome.query))
+            self._storage.put(self._plan.job[outcome.query.key], outcome, self.store.get(outcome.query))
 
     def _next_polls(self) -> dict[tuple[str, str], float]:
         """Give the Unix time of each query's next poll, ticks that are left out for its source's circuit included."""
         return {
-            key: tick + self._poller.circuit(key[0]).left(self._jobs[key].query) * self._jobs[key].query.interval
+            key: tick + self._poller.circuit(key[0]).left(job.query) * job.query.interval
             for key, tick in self._schedule.next_polls().items()
+            if (job := self._plan.job.get(key))
         }
+
+    def _waiting(self, settled: Collection[tuple[str, str]]) -> list[Group]:
+        """Give the groups all of whose queries are settled, so that they need no poll at once."""
+        return [group for group in self._plan.groups if all(query.key in settled for query in group.queries)]
+
+    def _configured(self, kept: Collection[tuple[str, str]]) -> None:
+        """Let the own metrics tell of the configuration in force."""
+        self.telemetry.configured(self._config.queries, kept)
+        for source in self._config.sources:
+            self.telemetry.planned(source, self._plan.requests_per_day(source))
 
     def _advise(self, jobs: Iterable[Job]) -> None:
         for job in jobs:

@@ -1,30 +1,26 @@
-"""One tick: the window, the requests and their pages, the samples, the snapshot, and how it went.
+"""One tick: the window, what is gathered for it, the snapshots, and how it went.
 
 This is the only place that catches everything: whatever a poll runs into ends as an outcome, and the last good answer
 stays until it is too old.
 """
 
 import asyncio
-import contextlib
-import marshal
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from exporter.aggregate import Aggregate
 from exporter.circuit import Circuit
 from exporter.exposition import Renderer
-from exporter.model import Bounds, Chunk, Outcome, Page, Part, Query, Request, Snapshot, Table, Turn, Window
-from exporter.normalise import Tabulator
-from exporter.plan import Job
-from exporter.providers.decode import decode
-from exporter.providers.errors import BadResponse, VendorError
+from exporter.gather import Gatherer, Source, Take, Tick
+from exporter.model import Chunk, Outcome, Snapshot, Window
+from exporter.plan import Group, Job
+from exporter.providers.errors import BadRequest
 from exporter.store import Store
 from exporter.window import window
 
@@ -33,29 +29,20 @@ log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-NOTHING: Mapping[str, int] = {}
-
-NOTHING_NEW = "a page holds nothing new, so rows are missing"
-
-
-class Source(Protocol):
-    """Who can be asked: a source's client."""
-
-    async def get(self, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
-        """Give what ``read`` makes of an answer's body."""
-
 
 @dataclass(frozen=True, slots=True)
-class _Tick:
-    """One tick of a job: the period that it asks for, and what each of its requests may cost."""
+class _End:
+    """What a poll has brought one job: chunks, or the reason why there are none."""
 
     job: Job
-    period: Window
-    bounds: Bounds
+    chunks: tuple[Chunk, ...] | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    reason: str = ""
+    error: str = ""
 
 
 class Poller:
-    """Polls jobs. ``now`` gives Unix seconds, ``clock`` monotonic ones; ``ended`` is told each outcome."""
+    """Polls groups of jobs. ``now`` gives Unix seconds, ``clock`` monotonic ones; ``ended`` is told each outcome."""
 
     def __init__(
         self,
@@ -77,6 +64,8 @@ class Poller:
         self._circuits: defaultdict[str, Circuit] = defaultdict(Circuit)
         self._alike: Counter[tuple[str, str]] = Counter()
         """How many polls in a row ended with the last one's reason."""
+        self._refused: set[str] = set()
+        """Groups that the vendor refuses together, by identity; after a reload they are tried anew."""
 
     @property
     def last(self) -> Mapping[tuple[str, str], Outcome]:
@@ -98,118 +87,80 @@ class Poller:
         # Of one that never had an outcome, too: a thread may still be at work with what the next poll would take up.
         self._renderers = {key: renderer for key, renderer in self._renderers.items() if key in kept}
         self._sources = sources
+        self._refused.clear()
 
     def restore(self, outcome: Outcome) -> None:
         """Take in how a poll ended before this process began."""
         self._last[outcome.query.key] = outcome
 
-    async def tick(self, job: Job) -> None:
+    async def tick(self, group: Group) -> None:
         """Poll, unless the source is to be left in peace. Raises nothing but cancellation."""
-        if self._circuits[job.query.source].due(job.query):
-            await self.poll(job)
+        circuit = self._circuits[group.asked.source]
+        # All are counted, for all that are left out come nearer to their next poll.
+        if any([circuit.due(query) for query in group.queries]):  # noqa: C419 - see above
+            await self.poll(group)
 
-    async def poll(self, job: Job) -> None:
+    async def poll(self, group: Group) -> None:
         """Poll once. Raises nothing but cancellation."""
-        with bound_contextvars(source=job.query.source, query=job.query.name):
-            await self._poll(job)
+        if group.identity in self._refused:
+            await asyncio.gather(*(self._poll(Group.of(job)) for job in group.jobs))
+        elif refused := await self._poll(group):
+            # One metric that the vendor does not know must not cost the other queries their answer.
+            self._refused.add(group.identity)
+            names = ",".join(job.query.name for job in refused)
+            log.warning("what queries ask together is refused; each asks for itself now", queries=names)
+            for job in refused:
+                await self._poll(Group.of(job))
 
-    async def _poll(self, job: Job) -> None:
-        query, started, now = job.query, self._clock(), self._now()
-        period = window(now, interval=query.interval, length=query.window, delay=query.delay)
+    async def _poll(self, group: Group) -> list[Job]:
+        """Poll once, and give the jobs that have no outcome yet: what they ask together was refused."""
+        query, started, now = group.asked, self._clock(), self._now()
         # While a source is left in peace, one request a poll has to do.
-        until = float("-inf") if self._circuits[query.source].open else started + job.next_tick(now) - now
-        snapshot, dropped, reason, error = None, NOTHING, "", ""
-        try:
-            table = await self._gather(_Tick(job, period, query.bounds(until)))
-            chunks = await self._rendered(query, table)
-            snapshot, dropped = Snapshot(query, chunks, period, self._clock()), table.dropped
-            self._store.swap(snapshot)
-        except VendorError as problem:
-            reason, error = problem.reason, str(problem)
-        except Exception as problem:
-            reason, error = "bug", f"{type(problem).__name__} in the exporter; please report it with the traceback"
-            if query.key not in self._last or self._last[query.key].reason != "bug":
-                log.exception("poll broke")
-        self._note(
-            Outcome(
-                query=query,
-                window=period,
-                ended=self._now(),
-                duration=self._clock() - started,
-                series=snapshot.series if snapshot else 0,
-                dropped=dropped,
-                reason=reason,
-                error=error,
-            )
-        )
-
-    async def _gather(self, tick: _Tick) -> Table:
-        tabulator = Tabulator(tick.job.query)
-        for part in tick.job.parts:
-            if part.folds:
-                await self._aggregated(tick, part, tabulator)
+        until = float("-inf") if self._circuits[query.source].open else started + group.next_tick(now) - now
+        period = window(now, interval=query.interval, length=query.window, delay=query.delay)
+        with bound_contextvars(source=query.source, query=",".join(each.name for each in group.queries)):
+            try:
+                gatherer = Gatherer(self._sources[query.source], Tick(group, period, query.bounds(until)), self._apart)
+                ends = [await self._rendered(take) for take in await gatherer.gather()]
+            except Exception as problem:
+                error = f"{type(problem).__name__} in the exporter; please report it with the traceback"
+                ends = [_End(job, reason="bug", error=error) for job in group.jobs]
+                if any(each.key not in self._last or self._last[each.key].reason != "bug" for each in group.queries):
+                    log.exception("poll broke")
+        # From here on nothing is awaited: the queries of a group change together.
+        duration, refused = self._clock() - started, []
+        for end in ends:
+            if end.reason == BadRequest.reason and len(ends) > 1:
+                refused.append(end.job)
             else:
-                await self._pages(tick, part, tabulator)
-        return tabulator.table()
+                self._settle(end, period, duration)
+        return refused
 
-    async def _aggregated(self, tick: _Tick, part: Part, tabulator: Tabulator) -> None:
-        """Take all pages of one request whose rows are made into fewer."""
-        query = tick.job.query
-        aggregate = Aggregate(query, part)
-        async with contextlib.aclosing(self._turned(tick, part)) as pages:
-            async for page in pages:
-                new = await self._apart(aggregate.add, page.rows)
-                if aggregate.rows > query.max_rows:
-                    raise BadResponse(f"{part.endpoint}: more than `max_rows` ({query.max_rows}) rows to aggregate")
-                # A row that is aggregated has an id, so that no two are alike.
-                if page.rows and not new and (page.next is not None or aggregate.rows > len(page.rows)):
-                    raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
-        await self._apart(aggregate.finish, tabulator)
+    async def _rendered(self, take: Take) -> "_End":
+        if take.failure:
+            return _End(take.job, reason=take.failure.reason, error=str(take.failure))
+        renderer = self._renderers.setdefault(take.job.query.key, Renderer())
 
-    async def _pages(self, tick: _Tick, part: Part, tabulator: Tabulator) -> None:
-        """Take all pages of one request, until the last one or until ``max_series`` is reached."""
-        async with contextlib.aclosing(self._turned(tick, part)) as pages:
-            async for page in pages:
-                new = await self._apart(tabulator.add, page.rows, part.fields)
-                # Where nobody says how many rows are left, the next page has to show that there are any.
-                if page.next is not None and (tabulator.full or (page.missing and not tabulator.room)):
-                    tabulator.leave(page.missing)
-                    return
-                if page.next is not None and not new:
-                    raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
+        def render() -> _End:
+            table = take.tabulator.table()
+            return _End(take.job, renderer.render(table), table.dropped)
 
-    async def _turned(self, tick: _Tick, part: Part) -> AsyncGenerator[Page]:
-        """Give the pages of one request; one that only repeats rows is refused, for others are then missing."""
-        turn: Turn | None = Turn(part, tick.period)
-        seen = _Seen()
-        while turn:
-            page = await self._page(tick, turn)
-            if page.rows and not (turn.cursor is None and page.next is None):
-                # Of millions of rows that are aggregated only whole pages are remembered.
-                rows = [page.rows] if part.folds else page.rows
-                if not await self._apart(seen.take, rows):
-                    raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
-            yield page
-            turn = None if page.next is None else replace(turn, cursor=page.next)
+        return await self._apart(render)
 
-    async def _page(self, tick: _Tick, turn: Turn) -> Page:
-        query, provider = tick.job.query, tick.job.provider
+    def _settle(self, end: "_End", period: Window, duration: float) -> None:
+        """Put a job's snapshot into force, and say how its poll ended."""
+        query, series = end.job.query, 0
+        if end.chunks is not None:
+            snapshot = Snapshot(query, end.chunks, period, self._clock())
+            self._store.swap(snapshot)
+            series = snapshot.series
+        ended = self._now()
+        with bound_contextvars(source=query.source, query=query.name):
+            self._note(Outcome(query, period, ended, duration, series, end.dropped, end.reason, end.error))
 
-        async def read(body: bytes) -> Page:
-            # Decoding thousands of rows takes longer than a scrape may wait.
-            page = await self._apart(lambda: provider.parse(query, turn, decode(body, query.max_nesting)))
-            log.debug("page", endpoint=turn.part.endpoint, rows=len(page.rows), missing=page.missing)
-            return page
-
-        return await self._sources[query.source].get(provider.request(query, turn), tick.bounds, read)
-
-    async def _apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _apart(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Do work on the CPU beside the event loop, one piece at a time: more at once would only delay scrapes."""
         return await asyncio.get_running_loop().run_in_executor(self._cpu, partial(work, *args, **kwargs))
-
-    async def _rendered(self, query: Query, table: Table) -> tuple[Chunk, ...]:
-        renderer = self._renderers.setdefault(query.key, Renderer())
-        return await self._apart(renderer.render, table)
 
     def _note(self, outcome: Outcome) -> None:
         key, circuit = outcome.query.key, self._circuits[outcome.query.source]
@@ -224,21 +175,6 @@ class Poller:
             log.warning("circuit opens: the source's queries are polled less often")
         elif was_open and not circuit.open:
             log.info("circuit closes")
-
-
-class _Seen:
-    """Remembers rows as the vendor sent them: two with one label set and different values are not the same."""
-
-    def __init__(self) -> None:
-        self._marks: set[int] = set()
-
-    def take(self, rows: Sequence[object]) -> bool:
-        """Take rows, and say whether any of them is new."""
-        # Of all that writes any JSON alike each time, this is the fastest.
-        marks = {hash(marshal.dumps(row, 2)) for row in rows}  # type: ignore[arg-type]  # rows are what JSON can hold
-        new = not marks <= self._marks
-        self._marks |= marks
-        return new
 
 
 def _log_change(before: Outcome | None, outcome: Outcome, alike: int) -> None:

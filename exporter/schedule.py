@@ -11,7 +11,7 @@ from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from exporter.plan import Job
+from exporter.plan import Group
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -38,15 +38,15 @@ class GridTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no ty
 
 
 class Schedule:
-    """Runs each job at once and then on its grid.
+    """Runs each group of jobs at once and then on its grid.
 
-    ``poll`` is awaited to its end; ``skipped`` is told a job whose run before was still going on at a tick.
+    ``poll`` is awaited to its end; ``skipped`` is told a group whose run before was still going on at a tick.
     """
 
-    def __init__(self, poll: Callable[[Job], Awaitable[None]], skipped: Callable[[Job], None]) -> None:
+    def __init__(self, poll: Callable[[Group], Awaitable[None]], skipped: Callable[[Group], None]) -> None:
         self._poll = poll
         self._skipped = skipped
-        self._jobs: dict[str, Job] = {}
+        self._groups: dict[str, Group] = {}
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
         self._scheduler = AsyncIOScheduler(
@@ -54,43 +54,44 @@ class Schedule:
         )
         self._scheduler.add_listener(self._on_skip, EVENT_JOB_MAX_INSTANCES)
 
-    def start(self, jobs: Iterable[Job], waiting: Collection[Job] = ()) -> None:
-        """Begin, with ``waiting`` jobs at their next tick and the others at once; needs a running event loop."""
+    def start(self, groups: Iterable[Group], waiting: Collection[Group] = ()) -> None:
+        """Begin, with ``waiting`` groups at their next tick and the others at once; needs a running event loop."""
         self._scheduler.start(paused=True)
-        self.update(jobs, waiting)
+        self.update(groups, waiting)
         self._scheduler.resume()
         self._watch = asyncio.create_task(self._watch_clock())
 
-    def update(self, jobs: Iterable[Job], waiting: Collection[Job] = ()) -> None:
-        """Run these jobs from now on. Those that are running already, by identity, go on as they are.
+    def update(self, groups: Iterable[Group], waiting: Collection[Group] = ()) -> None:
+        """Run these groups from now on. Those that are running already, by identity, go on as they are.
 
         New ones begin at once, but ``waiting`` ones at their next tick; polls of those that are gone are cancelled.
         """
-        wanted = {job.identity: job for job in jobs}
-        for number, job in list(self._jobs.items()):
-            if job.identity in wanted:
-                self._jobs[number] = wanted.pop(job.identity)
+        wanted = {group.identity: group for group in groups}
+        later = {group.identity for group in waiting}
+        for number, group in list(self._groups.items()):
+            if group.identity in wanted:
+                self._groups[number] = wanted.pop(group.identity)
             else:
                 self._scheduler.remove_job(number)
-                del self._jobs[number]
+                del self._groups[number]
                 if running := self._polls.get(number):
                     running.cancel()
-        for job in wanted.values():
+        for identity, group in wanted.items():
             number = uuid4().hex
-            self._jobs[number] = job
-            trigger = GridTrigger(job.query.interval, job.offset)
-            first = {} if job in waiting else {"next_run_time": datetime.now(UTC)}
+            self._groups[number] = group
+            trigger = GridTrigger(group.asked.interval, group.offset)
+            first = {} if identity in later else {"next_run_time": datetime.now(UTC)}
             self._scheduler.add_job(self._run, trigger, args=(number,), id=number, **first)
 
     async def _run(self, number: str) -> None:
-        job, task = self._jobs.get(number), asyncio.current_task()
-        if job is None or task is None:
+        group, task = self._groups.get(number), asyncio.current_task()
+        if group is None or task is None:
             return
         self._polls[number] = task
         try:
             # Only stop() and update() cancel; APScheduler would log a cancelled job as an error, with its traceback.
             with contextlib.suppress(asyncio.CancelledError):
-                await self._poll(job)
+                await self._poll(group)
         finally:
             del self._polls[number]
 
@@ -102,9 +103,10 @@ class Schedule:
     def next_polls(self) -> dict[tuple[str, str], float]:
         """Give the Unix time of each query's next poll."""
         return {
-            self._jobs[scheduled.id].query.key: scheduled.next_run_time.timestamp()
+            query.key: scheduled.next_run_time.timestamp()
             for scheduled in self._scheduler.get_jobs()
             if scheduled.next_run_time
+            for query in self._groups[scheduled.id].queries
         }
 
     def stop(self) -> None:
@@ -129,18 +131,18 @@ class Schedule:
                 self._realign(datetime.now(UTC))
 
     def _realign(self, now: datetime) -> None:
-        """Put each job's next run where it belongs: no farther than its next tick, one that was missed soon.
+        """Put each group's next run where it belongs: no farther than its next tick, one that was missed soon.
 
-        Missed ticks are spread by the jobs' offsets, so that the vendor is not asked for everything at once.
+        Missed ticks are spread by the groups' offsets, so that the vendor is not asked for everything at once.
         """
         for scheduled in self._scheduler.get_jobs():
-            due, job = scheduled.next_run_time, self._jobs[scheduled.id]
+            due, group = scheduled.next_run_time, self._groups[scheduled.id]
             tick = scheduled.trigger.get_next_fire_time(None, now)
             if due > tick:
                 scheduled.modify(next_run_time=tick)
             elif due < now:
-                scheduled.modify(next_run_time=min(tick, now + timedelta(seconds=job.offset)))
+                scheduled.modify(next_run_time=min(tick, now + timedelta(seconds=group.offset)))
 
     def _on_skip(self, event: JobSubmissionEvent) -> None:
-        if job := self._jobs.get(event.job_id):
-            self._skipped(job)
+        if group := self._groups.get(event.job_id):
+            self._skipped(group)

@@ -81,6 +81,11 @@ class Telemetry:
         self._remaining = self._gauge(
             "api_rate_limit_remaining", "Requests that the vendor said it still admits, when it last said so.", "source"
         )
+        self._planned = self._gauge(
+            "api_planned_requests_per_day",
+            "Requests that the configuration comes to in a day, one page each; log-ins and repeats come on top.",
+            "source",
+        )
         self._circuit = self._gauge(
             "api_circuit_open",
             "Whether the source's queries are polled less often, after repeated failures.",
@@ -112,6 +117,7 @@ class Telemetry:
             self._throttled,
             self._retries,
             self._remaining,
+            self._planned,
             self._circuit,
             self._token_expiry,
         )
@@ -180,9 +186,14 @@ class Telemetry:
         for reason, rows in outcome.dropped.items():
             self._dropped.labels(*key, reason).inc(rows)
 
-    def skipped(self, query: Query) -> None:
-        """Note a tick on which the query's poll before was still running."""
-        self._skipped.labels(*query.key).inc()
+    def planned(self, source: str, requests_per_day: float) -> None:
+        """Note how many requests the configuration comes to in a day."""
+        self._planned.labels(source).set(requests_per_day)
+
+    def skipped(self, queries: Iterable[Query]) -> None:
+        """Note a tick on which the poll before of these queries was still running."""
+        for query in queries:
+            self._skipped.labels(*query.key).inc()
 
     def _gone(self, source: str) -> bool:
         """Whether a source is not configured any more: its last requests still end, and must not bring it back."""

@@ -12,7 +12,7 @@ import pytest
 from starlette.responses import Response
 from structlog.testing import capture_logs
 
-from exporter import daemon, poll
+from exporter import daemon, gather
 from exporter.circuit import OPENS_AT
 from exporter.config import ConfigError, load
 from exporter.daemon import Options
@@ -217,7 +217,7 @@ async def test_a_removed_query_is_gone_at_the_next_scrape_with_all_that_is_its_o
         assert await bench.of("latency") == set()
         assert await bench.of("plays")
         assert "latency" not in (await bench.http.get("/")).text
-        assert [job.query.name for job in bench.house._jobs.values()] == ["plays", "audience"]
+        assert [job.query.name for job in bench.house._plan.jobs] == ["plays", "audience"]
 
 
 async def test_a_removed_source_is_gone_with_all_that_is_its_own(bench):
@@ -372,7 +372,7 @@ async def test_a_circuit_stays_open_over_a_reload_and_closes_for_a_source_that_c
     bench.smartsight.api_key = "another"
     async with bench.running():
         await eventually(bench.ready)
-        job = bench.house._jobs["mm", "plays"]
+        job = bench.house._plan.group["mm", "plays"]
         for _ in range(OPENS_AT):
             await bench.house._poller.poll(job)
         assert bench.house._poller.circuit("mm").open
@@ -390,7 +390,7 @@ async def test_the_metric_of_a_circuit_that_a_reload_closes_says_so(bench):
     async with bench.running():
         await eventually(bench.ready)
         for _ in range(OPENS_AT):
-            await bench.house._poller.poll(bench.house._jobs["mm", "plays"])
+            await bench.house._poller.poll(bench.house._plan.group["mm", "plays"])
         bench.sources["mm"]["limits"] = {"concurrency": 3}
         await bench.reload()
         assert not bench.house._poller.circuit("mm").open
@@ -451,7 +451,7 @@ async def test_a_fault_of_the_exporter_s_own_while_it_reloads_is_no_end_of_reloa
         del bench.queries[0]
         signalled.set()
         try:
-            await eventually(lambda: len(bench.house._jobs) == 2 or watching.done())
+            await eventually(lambda: len(bench.house._plan.jobs) == 2 or watching.done())
             assert not watching.done()
         finally:
             watching.cancel()
@@ -670,7 +670,7 @@ async def test_without_the_flag_a_post_is_forbidden_and_changes_nothing(bench):
     async with bench.running(lifecycle=False):
         del bench.queries[0]
         assert (await bench.reload()).status_code == 403
-        assert len(bench.house._jobs) == 3
+        assert len(bench.house._plan.jobs) == 3
 
 
 # --- One piece of work on the CPU at a time ---------------------------------------------------------------------------
@@ -698,14 +698,14 @@ class Work:
 
 @pytest.fixture
 def decoding(monkeypatch):
-    work = Work(poll.decode)
-    monkeypatch.setattr("exporter.poll.decode", work)
+    work = Work(gather.decode)
+    monkeypatch.setattr("exporter.gather.decode", work)
     yield work
     work.go_on.set()
 
 
 async def test_answers_that_come_at_once_are_decoded_one_at_a_time(bench, decoding):
-    bench.queries[:] = [{"name": f"q{n}", "source": "mm", "metrics": ["views"]} for n in range(8)]
+    bench.queries[:] = [{"name": f"q{n}", "source": "mm", "metrics": ["views"], "window": 300 + n} for n in range(8)]
     bench.sources["mm"]["limits"] = {"concurrency": 8}
     async with bench.running():
         # Each waits for its answer to be read while it holds its place among the source's requests, or has left it.
@@ -717,11 +717,11 @@ async def test_answers_that_come_at_once_are_decoded_one_at_a_time(bench, decodi
 
 
 async def test_the_thread_of_a_poll_that_was_cut_off_still_has_its_turn(bench, decoding):
-    bench.queries[:] = [{"name": name, "source": "mm", "metrics": ["views"]} for name in ("goes", "stays")]
+    bench.queries[:] = [{"name": f"q{n}", "source": "mm", "metrics": ["views"], "window": 300 + n} for n in range(2)]
     async with bench.running():
         await eventually(lambda: decoding.inside == 1 and len(bench.smartsight.answers) == 2)
         for query in bench.queries:
-            query["window"] = "10m"
+            query["window"] += 300
         await bench.reload()
         await eventually(lambda: len(bench.smartsight.answers) == 4)
         for _ in range(1000):  # rounds of the loop, in which another thread would have begun

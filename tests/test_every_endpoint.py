@@ -332,8 +332,8 @@ class House:
 
     async def poll(self):
         """Poll each query; give those that failed."""
-        for job in plan(self.config):
-            await self.poller.poll(job)
+        for group in plan(self.config).groups:
+            await self.poller.poll(group)
         return [(outcome.query.name, outcome.reason, outcome.error) for outcome in self.outcomes if outcome.reason]
 
     def body(self, form=Format.TEXT):
@@ -482,13 +482,13 @@ async def test_a_refresh_asks_with_the_refresh_token_alone():
         now=lambda: 1e9,
         transport=httpx.MockTransport(handle),
     )
-    [job] = plan(config)
+    [group] = plan(config).groups
     poller = Poller(
         {"s": client}, Store(config.queries, lambda: 0.0), lambda _: None, now=lambda: 1e9, clock=lambda: 0.0
     )
-    await poller.poll(job)
+    await poller.poll(group)
     time[0] = 850.0
-    await poller.poll(job)
+    await poller.poll(group)
     first, second = fixture("smartsight/token_password")["answer"], fixture("smartsight/token_refresh")["answer"]
     assert posted[1:] == [
         {"grant_type": "refresh_token", "refresh_token": first["refresh_token"], "client_id": "smartsight-backend"}

@@ -117,11 +117,8 @@ def table(text):
 
 def exposed(source, query, path, answer):
     """Take an answer the whole way; give the lines of the chunks."""
-    [job] = plan(
-        load(
-            json.dumps({"sources": {"s": source}, "queries": [{**query, "name": "q", "source": "s"}]}), name="", env={}
-        )
-    )
+    data = {"sources": {"s": source}, "queries": [{**query, "name": "q", "source": "s"}]}
+    [job] = plan(load(json.dumps(data), name="", env={})).jobs
     [part] = [part for part in job.parts if part.path == path]
     page = job.provider.parse(job.query, Turn(part, WINDOW), answer)
     tabulator = Tabulator(job.query)

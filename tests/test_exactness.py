@@ -75,7 +75,7 @@ class House:
         """Poll all queries at once, so many seconds later; give the reasons of those that failed."""
         self.now += seconds
         self.outcomes.clear()
-        await asyncio.gather(*(self.poller.poll(job) for job in plan(self.config)))
+        await asyncio.gather(*(self.poller.poll(group) for group in plan(self.config).groups))
         return Counter(outcome.reason for outcome in self.outcomes if outcome.reason)
 
     @property
@@ -121,8 +121,9 @@ def ibm(queries):
 
 
 PLAYS = {"metrics": ["viewercount"]}
-FIFTY = [PLAYS] * 50
+FIFTY = [PLAYS | {"window": 300 + number} for number in range(50)]  # alike they would share a request
 VIEWS = {"metrics": ["total_views"]}
+FIFTY_VIEWS = [VIEWS | {"window": 300 + number} for number in range(50)]
 
 # --- One log-in for all ----------------------------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ async def test_fifty_queries_that_meet_an_expired_token_refresh_it_once():
 
 
 async def test_fifty_queries_of_client_credentials_log_in_once():
-    vendor, house = ibm([VIEWS] * 50)
+    vendor, house = ibm(FIFTY_VIEWS)
     assert not await house.poll()
     assert vendor.tokens_issued == 1
     assert not await house.poll(86400)
@@ -147,7 +148,7 @@ async def test_fifty_queries_of_client_credentials_log_in_once():
     assert 401 not in {answer.status for answer in vendor.answers}
 
 
-@pytest.mark.parametrize("make", [lambda: smartsight("oauth", FIFTY), lambda: ibm([VIEWS] * 50)])
+@pytest.mark.parametrize("make", [lambda: smartsight("oauth", FIFTY), lambda: ibm(FIFTY_VIEWS)])
 async def test_fifty_queries_whose_token_the_vendor_forgot_log_in_once(make):
     vendor, house = make()
     assert not await house.poll()

@@ -55,7 +55,7 @@ class House:
     def __post_init__(self):
         query = {"name": "q", "source": self.source, **QUERIES[self.source], **self.options}
         config = load(json.dumps({"sources": SOURCES, "queries": [query]}), name="", env={})
-        [self.job] = plan(config)
+        [self.group] = plan(config).groups
         self.store = Store(config.queries, lambda: 0.0)
         self.outcomes = []
         self.poller = Poller(
@@ -70,13 +70,13 @@ class House:
 
     async def poll(self):
         self.asked.clear()
-        await self.poller.poll(self.job)
+        await self.poller.poll(self.group)
         assert "Endless" not in self.outcomes[-1].error, "the poll asks for ever"
         return self.outcomes[-1]
 
     @property
     def snapshot(self):
-        return self.store.get(self.job.query)
+        return self.store.get(self.group.asked)
 
     @property
     def values(self):

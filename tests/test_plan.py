@@ -17,7 +17,7 @@ queries:
 
 def jobs(*queries):
     text = SOURCES + "".join(f"  - {{{query}}}\n" for query in queries)
-    return plan(load(text, name="c.yaml", env={}))
+    return plan(load(text, name="c.yaml", env={})).jobs
 
 
 def paths(query):
@@ -91,7 +91,7 @@ def test_planning_is_pure():
 
 def identity(query="metrics: [latency]", source="customer_id: 7, auth: {api_key: k}"):
     text = f"sources: {{a: {{type: smartsight, {source}}}}}\nqueries: [{{name: q, source: a, {query}}}]\n"
-    [job] = plan(load(text, name="c.yaml", env={}))
+    [job] = plan(load(text, name="c.yaml", env={})).jobs
     return job.identity
 
 
@@ -154,3 +154,124 @@ def test_no_two_jobs_of_a_configuration_are_the_same():
         "name: y, source: [a, b], metrics: [latency]",
     )
     assert len({job.identity for job in found}) == 4
+
+
+# --- Groups: what is asked once ---------------------------------------------------------------------------------------
+
+
+def groups(*queries):
+    text = SOURCES + "".join(f"  - {{{query}}}\n" for query in queries)
+    return plan(load(text, name="c.yaml", env={})).groups
+
+
+def names(*queries):
+    return [[query.name for query in group.queries] for group in groups(*queries)]
+
+
+CDN = "source: a, dimensions: [cdn]"
+
+
+def test_queries_that_differ_only_in_their_metrics_become_one_request():
+    [group] = groups(
+        f"name: x, {CDN}, metrics: [latency, views]",
+        f"name: y, {CDN}, metrics: [views, errors]",
+    )
+    assert [part.fields for part in group.parts] == [("latency", "views", "errors")]
+    assert [job.part(group.parts[0]).fields for job in group.jobs] == [("latency", "views"), ("views", "errors")]
+    assert (group.requests_per_day, group.requests_saved_per_day) == (1440, 1440)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "metrics: [{field: latency, name: smartsight_other}]",
+        "metrics: [{field: latency, scale: 0.001}]",
+        "metrics: [views], order_by: views, order: asc",
+        "metrics: [latency], on_missing: zero",
+        "metrics: [latency], max_series: 7",
+        "metrics: [latency], max_age: 1h",
+        "metrics: [latency], max_label_length: 7",
+    ],
+)
+def test_what_is_made_of_the_rows_keeps_no_query_apart(other):
+    [group] = groups(f"name: x, {CDN}, metrics: [latency]", f"name: y, {CDN}, {other}")
+    assert len(group.parts) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "source: b, dimensions: [cdn], metrics: [latency]",
+        "source: a, dimensions: [country], metrics: [latency]",
+        f"{CDN}, metrics: [latency], filters: {{cdn: Akamai}}",
+        f"{CDN}, metrics: [latency], having: latency>3",
+        f"{CDN}, metrics: [latency], options: {{allstatus: 1}}",
+        f"{CDN}, metrics: [latency], top: 5",
+        f"{CDN}, metrics: [latency], empty_label: none",
+        *(f"{CDN}, metrics: [latency], {key}: 11m" for key in ("interval", "window", "delay")),
+    ],
+)
+def test_queries_that_ask_for_other_rows_are_asked_apart(other):
+    assert names(f"name: x, {CDN}, metrics: [latency]", f"name: y, {other}") == [["x"], ["y"]]
+
+
+def test_the_first_rows_are_the_same_only_in_the_same_order():
+    first = f"name: x, {CDN}, top: 5, metrics: [latency]"
+    assert names(first, f"name: y, {CDN}, top: 5, metrics: [views]") == [["x"], ["y"]]
+    assert names(first, f"name: y, {CDN}, top: 5, metrics: [views], order_by: latency") == [["x", "y"]]
+    assert names(first, f"name: y, {CDN}, top: 6, metrics: [latency]") == [["x"], ["y"]]
+
+
+def test_endpoints_of_one_account_are_asked_apart():
+    rows = "source: a, dimensions: [cdn]"
+    assert names(
+        f"name: x, {rows}, metrics: [latency]", f"name: y, {rows}, metrics: [latency], endpoint: listsessions"
+    ) == [
+        ["x"],
+        ["y"],
+    ]
+
+
+def test_only_queries_that_share_a_request_are_a_group():
+    found = names(
+        "name: x, source: i, metrics: [total_views]",
+        "name: y, source: i, metrics: [unique_devices]",
+        "name: z, source: i, metrics: [authenticated_viewers]",
+        "name: both, source: i, metrics: [unique_devices, total_views]",
+    )
+    assert found == [["z"], ["x", "y", "both"]]
+
+
+def test_requests_that_a_query_has_alone_stay_its_own():
+    [group] = groups(
+        "name: one, source: i, metrics: [total_views]",
+        "name: both, source: i, metrics: [unique_devices, total_views]",
+    )
+    one, both = group.jobs
+    assert [part.path for part in group.parts] == ["/total-views/summary", "/unique-devices/summary"]
+    assert [bool(one.part(part)) for part in group.parts] == [True, False]
+    assert [bool(both.part(part)) for part in group.parts] == [True, True]
+    assert (group.requests_per_day, group.requests_saved_per_day) == (2880, 1440)
+
+
+def test_a_request_stays_short_enough_for_an_address():
+    queries = [f"name: q{n}, {CDN}, metrics: [{', '.join(f'm{n}_{field}' for field in range(20))}]" for n in range(5)]
+    assert [len(names) for names in names(*queries)] == [2, 2, 1]
+
+
+def test_a_group_is_polled_when_its_first_query_is():
+    found = jobs(f"name: x, {CDN}, metrics: [latency]", f"name: y, {CDN}, metrics: [views]")
+    assert [job.offset for job in found] == [offset("x", 60)] * 2
+
+
+def test_what_a_group_is_known_by_follows_its_jobs():
+    one, other = f"name: x, {CDN}, metrics: [latency]", f"name: y, {CDN}, metrics: [views]"
+    [both], [again], [alone] = groups(one, other), groups(one, other), groups(one)
+    assert both.identity == again.identity != alone.identity
+    assert both.jobs[0].identity == alone.jobs[0].identity, "beside others a query is the same"
+
+
+def test_each_query_is_found_with_its_group():
+    found = plan(load(SOURCES + f"  - {{name: x, {CDN}, metrics: [latency]}}\n", name="c.yaml", env={}))
+    assert found.job["a", "x"] is found.group["a", "x"].jobs[0]
+    assert (found.requests_per_day("a"), found.requests_per_day("b")) == (1440, 0)

@@ -10,7 +10,7 @@ import structlog
 from exporter.config import load
 from exporter.gzipped import inflate
 from exporter.model import Window
-from exporter.plan import plan
+from exporter.plan import Group, plan
 from exporter.poll import Poller
 from exporter.providers.errors import AuthError, BadRequest, NetworkError, TimedOut
 from exporter.providers.http import Client
@@ -59,7 +59,7 @@ class House:
     def __post_init__(self):
         data = {"sources": SOURCES, "queries": self.queries}
         self.config = load(json.dumps(data), name="config.yaml", env={})
-        self.jobs = {job.query.name: job for job in plan(self.config)}
+        self.jobs = {job.query.name: job for job in plan(self.config).jobs}
         self.store = Store(self.config.queries, lambda: self.monotonic)
         self.outcomes = []
         self.poller = Poller(
@@ -67,7 +67,7 @@ class House:
         )
 
     async def poll(self, name="q"):
-        await self.poller.poll(self.jobs[name])
+        await self.poller.poll(Group.of(self.jobs[name]))
         return self.outcomes[-1]
 
     def snapshot(self, name="q"):
@@ -537,7 +537,7 @@ async def ticks(house, count, name="q"):
     found = []
     for tick in range(count):
         before = len(house.outcomes)
-        await house.poller.tick(house.jobs[name])
+        await house.poller.tick(Group.of(house.jobs[name]))
         if len(house.outcomes) > before:
             found.append(tick)
     return found
@@ -658,9 +658,161 @@ async def test_a_poll_that_ends_after_a_cancelled_one_counts_for_itself():
 
     await ticks(house, 2)
     house.poller.configure({"mm": Waiting()}, kept={("mm", "q")})
-    task = asyncio.create_task(house.poller.tick(house.jobs["q"]))
+    task = asyncio.create_task(house.poller.tick(Group.of(house.jobs["q"])))
     await arrived.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not house.poller.circuit("mm").open
+
+
+# --- Several queries of one request -----------------------------------------------------------------------------------
+
+
+def together(source, *queries):
+    kind = "ibm" if source == "ibm" else "mm"
+    house = House([{"source": kind, **query} for query in queries], {})
+    [house.group] = plan(house.config).groups
+    return house
+
+
+BY_CDN = {"dimensions": ["cdn"]}
+
+
+async def test_queries_of_one_request_are_answered_once_each_with_its_own():
+    house = together(
+        "mm",
+        {"name": "views", "metrics": ["views"], **BY_CDN},
+        {"name": "both", "metrics": ["views", "latency"], "on_missing": "zero", **BY_CDN},
+    )
+    answer = {"totalrecords": 2, "response": [{"cdn": "A", "views": 1, "latency": 2}, {"cdn": "B", "views": 3}]}
+    house.sources["mm"] = Source(lambda _: answer)
+    await house.poller.poll(house.group)
+    [(request, _)] = house.sources["mm"].asked
+    assert dict(request.params)["metrics"] == "views,latency"
+    assert [outcome.query.name for outcome in house.outcomes] == ["views", "both"]
+    assert {name: [line.partition("{")[0] + line[-2:] for line in house.lines(name)] for name in house.jobs} == {
+        "views": ["smartsight_views 1", "smartsight_views 3"],
+        "both": [
+            "smartsight_views 1",
+            "smartsight_views 3",
+            "smartsight_startup_time_seconds 2",
+            "smartsight_startup_time_seconds 0",
+        ],
+    }
+    assert len({(outcome.window, outcome.ended) for outcome in house.outcomes}) == 1
+
+
+async def test_pages_end_for_each_query_at_its_own_limit():
+    house = together(
+        "mm",
+        {"name": "few", "metrics": ["views"], "max_series": 1000, **BY_CDN},
+        {"name": "all", "metrics": ["views"], **BY_CDN},
+    )
+    house.sources["mm"] = Source(paged(2500))
+    await house.poller.poll(house.group)
+    few, every = house.outcomes
+    assert (few.series, few.dropped, every.series, every.dropped) == (1000, {"limit": 1500}, 2500, {})
+    assert len(house.sources["mm"].asked) == 3
+
+
+async def test_no_page_is_asked_for_that_no_query_has_room_for():
+    house = together(
+        "mm",
+        {"name": "few", "metrics": ["views"], "max_series": 1000, **BY_CDN},
+        {"name": "fewer", "metrics": ["views"], "max_series": 10, **BY_CDN},
+    )
+    house.sources["mm"] = Source(paged(2500))
+    await house.poller.poll(house.group)
+    assert [outcome.dropped for outcome in house.outcomes] == [{"limit": 1500}, {"limit": 2490}]
+    assert len(house.sources["mm"].asked) == 1
+
+
+@pytest.mark.parametrize("failing", ["total-views", "unique-devices"])
+async def test_a_request_that_fails_is_a_failure_of_those_queries_that_need_it(failing):
+    house = together(
+        "ibm",
+        {"name": "views", "metrics": ["total_views"]},
+        {"name": "devices", "metrics": ["unique_devices"]},
+        {"name": "both", "metrics": ["total_views", "unique_devices"]},
+    )
+
+    class Half(Source):
+        async def get(self, request, bounds, read):
+            if request.endpoint == failing:
+                self.asked.append((request, bounds))
+                raise TimedOut("too slow")
+            return await super().get(request, bounds, read)
+
+    house.sources["ibm"] = Half(lambda _: {"data": [{"attributes": {"value": 7}}], "pagination": {}})
+    await house.poller.poll(house.group)
+    well = {outcome.query.name for outcome in house.outcomes if outcome.succeeded}
+    assert well == {"views" if failing == "unique-devices" else "devices"}
+    assert sorted(request.endpoint for request, _ in house.sources["ibm"].asked) == ["total-views", "unique-devices"]
+
+
+async def test_what_is_refused_together_is_asked_apart_until_a_reload(logged):
+    house = together(
+        "mm",
+        {"name": "good", "metrics": ["views"], **BY_CDN},
+        {"name": "bad", "metrics": ["nonsense"], **BY_CDN},
+    )
+
+    def answer(params):
+        if "nonsense" in params["metrics"]:
+            raise BadRequest("no such metric")
+        return rows("A")
+
+    source = house.sources["mm"] = Source(answer)
+    for _ in range(3):
+        house.outcomes.clear()
+        await house.poller.poll(house.group)
+        assert {outcome.query.name: outcome.reason for outcome in house.outcomes} == {"good": "", "bad": "bad_request"}
+    asked = [dict(request.params)["metrics"] for request, _ in source.asked]
+    assert asked == ["views,nonsense", *["views", "nonsense"] * 3]
+    warnings = [entry for entry in logged if entry["log_level"] == "warning"]
+    assert [entry["queries"] for entry in warnings] == ["good,bad"]
+    house.poller.configure(house.sources, {query.key for query in house.config.queries})
+    await house.poller.poll(house.group)
+    assert dict(source.asked[-3][0].params)["metrics"] == "views,nonsense"
+
+
+@pytest.mark.parametrize("reason", [TimedOut("slow"), NetworkError("gone"), AuthError("no")])
+async def test_what_fails_otherwise_is_no_reason_to_ask_apart(reason):
+    house = together("mm", {"name": "x", "metrics": ["views"]}, {"name": "y", "metrics": ["latency"]})
+
+    def answer(_):
+        raise reason
+
+    house.sources["mm"] = Source(answer)
+    for _ in range(2):
+        await house.poller.poll(house.group)
+    assert len(house.sources["mm"].asked) == 2
+    assert {outcome.reason for outcome in house.outcomes} == {reason.reason}
+
+
+async def test_a_group_is_left_in_peace_as_one():
+    house = together("mm", {"name": "x", "metrics": ["views"]}, {"name": "y", "metrics": ["latency"]})
+
+    def answer(_):
+        raise NetworkError("gone")
+
+    house.sources["mm"] = Source(answer)
+    for _ in range(9):
+        await house.poller.tick(house.group)
+    assert len(house.sources["mm"].asked) == 5, "three, then two and four intervals apart"
+
+
+async def test_rows_that_are_aggregated_are_shared_too():
+    house = together(
+        "ibm",
+        {"name": "segments", "metrics": ["view_segments"], "dimensions": ["country"]},
+        {"name": "sessions", "metrics": ["view_sessions", "view_segments"], "dimensions": ["country"]},
+    )
+    view = {"view_id": 1, "view_session_id": "s", "country": "US", "started_at": "2026-04-09T20:00:00Z"}
+    data = [{"attributes": {**view, "view_id": number}} for number in range(3)]
+    house.sources["ibm"] = Source(lambda _: {"data": data, "pagination": {}})
+    await house.poller.poll(house.group)
+    assert len(house.sources["ibm"].asked) == 1
+    assert [line.rpartition(" ")[2] for line in house.lines("segments")] == ["3"]
+    assert [line.rpartition(" ")[2] for line in house.lines("sessions")] == ["1", "3"]

@@ -36,8 +36,8 @@ async def exposed(config, vendor):
         for name, source in config.sources.items()
     }
     poller = Poller(clients, store, lambda _: None, now=lambda: SHOWN_AT, clock=lambda: 0.0)
-    for job in plan(config):
-        await poller.poll(job)
+    for group in plan(config).groups:
+        await poller.poll(group)
     return inflate(Exposition(store).body(Format.TEXT)).decode()
 
 

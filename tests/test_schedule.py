@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.config import load
-from exporter.plan import plan
+from exporter.plan import Group, plan
 from exporter.schedule import GridTrigger, Schedule
 from exporter.window import MOST_SPREAD, offset
 
@@ -25,10 +25,11 @@ MICRO = timedelta(microseconds=1)
 def jobs(*intervals):
     source = {"type": "smartsight", "customer_id": 7, "auth": {"api_key": "key"}}
     queries = [
-        {"name": f"q{number}", "source": "mm", "metrics": ["views"], "interval": interval}
+        {"name": f"q{number}", "source": "mm", "metrics": ["views"], "interval": interval, "window": 300 + number}
         for number, interval in enumerate(intervals)
     ]
-    return plan(load(json.dumps({"sources": {"mm": source}, "queries": queries}), name="", env={}))
+    config = load(json.dumps({"sources": {"mm": source}, "queries": queries}), name="", env={})
+    return [Group.of(job) for job in plan(config).jobs]
 
 
 @contextlib.contextmanager
@@ -96,7 +97,7 @@ async def test_every_job_runs_at_once_whatever_its_interval():
     planned = jobs("7d", "1h", "1m", 1000)
 
     async def poll(job):
-        seen.append(job.query.name)
+        seen.append(job.asked.name)
         if len(seen) == len(planned):
             all_seen.set()
 
@@ -213,13 +214,13 @@ class Polls:
         self.release = asyncio.Event()
 
     async def __call__(self, job):
-        self.began.append(job.query.name)
+        self.began.append(job.asked.name)
         try:
             await self.release.wait()
         except asyncio.CancelledError:
-            self.cut.append(job.query.name)
+            self.cut.append(job.asked.name)
             raise
-        self.ended.append(job.query.name)
+        self.ended.append(job.asked.name)
 
     async def wait(self, what, names):
         async with asyncio.timeout(PATIENCE):
@@ -234,7 +235,7 @@ async def test_a_waiting_job_starts_at_its_next_tick_and_the_others_at_once():
     schedule.start([first, second, third], [second])
     try:
         await polls.wait("began", ["q0", "q2"])
-        at = schedule.next_polls()[second.query.key]
+        at = schedule.next_polls()[second.asked.key]
         assert at == pytest.approx(second.next_tick(time.time()), abs=1e-3)
     finally:
         schedule.stop()
@@ -251,8 +252,8 @@ async def test_an_update_leaves_what_is_the_same_as_it_is_and_starts_and_ends_th
         schedule.update([again, changed])
         await polls.wait("cut", ["q1", "q2"])
         await polls.wait("began", ["q0", "q1", "q2", "q1"])
-        assert schedule.next_polls()[stays.query.key] == at[stays.query.key]
-        assert schedule.next_polls().keys() == {stays.query.key, changed.query.key}
+        assert schedule.next_polls()[stays.asked.key] == at[stays.asked.key]
+        assert schedule.next_polls().keys() == {stays.asked.key, changed.asked.key}
         polls.release.set()
         await polls.wait("ended", ["q0", "q1"])
 
@@ -270,7 +271,7 @@ async def test_a_job_that_goes_before_it_has_begun_never_begins():
 async def test_a_tick_of_a_job_that_is_gone_by_then_polls_nothing():
     polls = Polls()
     with running(polls, pytest.fail, *jobs("1h")) as schedule:
-        [number] = schedule._jobs
+        [number] = schedule._groups
         schedule.update([])
         await schedule._run(number)
     assert polls.began == []
@@ -363,10 +364,10 @@ def polled(intervals, steps, length, takes=0.5):
     """Run jobs through steps of the wall clock; the moments of the loop's time at which each was polled."""
     with simulated() as (world, runner):
         planned = jobs(*intervals)
-        began, running = {job.query.name: [] for job in planned}, set()
+        began, running = {job.asked.name: [] for job in planned}, set()
 
         async def poll(job):
-            name = job.query.name
+            name = job.asked.name
             assert name not in running, "a poll overlaps itself"
             running.add(name)
             began[name].append(world.time())
@@ -426,8 +427,8 @@ async def test_after_a_step_each_job_is_due_within_its_interval(step):
         now = datetime.now(UTC) + step
         schedule._realign(now)
         for job in planned:
-            at = schedule.next_polls()[job.query.key] - now.timestamp()
-            assert 0 <= at <= job.query.interval + 1e-3
+            at = schedule.next_polls()[job.asked.key] - now.timestamp()
+            assert 0 <= at <= job.asked.interval + 1e-3
     finally:
         schedule.stop()
 

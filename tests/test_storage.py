@@ -44,7 +44,7 @@ def jobs(sources=SOURCES, **more):
         {"name": "b", "source": "ibm", "metrics": ["total_views"], **more},
         {"name": "c", "source": "user", "metrics": ["views"], **more},
     ]
-    return plan(load(json.dumps({"sources": sources, "queries": queries}), name="config.yaml", env={}))
+    return plan(load(json.dumps({"sources": sources, "queries": queries}), name="config.yaml", env={})).jobs
 
 
 def outcome(job, **more):
@@ -223,7 +223,7 @@ def test_the_same_query_at_another_source_or_by_another_name_is_another(disk):
         {"name": "a", "source": "mm2", "metrics": ["views"], "dimensions": ["cdn"]},
         {"name": "A", "source": "mm", "metrics": ["views"], "dimensions": ["cdn"]},
     ]
-    assert disk.restore(plan(load(json.dumps(other), name="c", env={}))) == {}
+    assert disk.restore(plan(load(json.dumps(other), name="c", env={})).jobs) == {}
 
 
 def test_no_secret_is_in_any_file(disk):
@@ -575,7 +575,7 @@ def test_a_poll_that_the_clock_says_is_still_to_come_is_due(ahead):
 
 def test_an_identity_is_the_same_in_every_process():
     code = "import json, sys; from exporter.config import load; from exporter.plan import plan\n"
-    code += "print([job.identity for job in plan(load(sys.argv[1], name='c', env={}))])"
+    code += "print([job.identity for job in plan(load(sys.argv[1], name='c', env={})).jobs])"
     queries = [
         {
             "name": "a",

@@ -40,6 +40,7 @@ CONTRACT = {
     "api_retries_total": ("counter", {"source"}),
     "api_throttled_seconds_total": ("counter", {"source"}),
     "api_rate_limit_remaining": ("gauge", {"source"}),
+    "api_planned_requests_per_day": ("gauge", {"source"}),
     "api_token_expiry_timestamp_seconds": ("gauge", {"source"}),
     "api_circuit_open": ("gauge", {"source"}),
     "shard_ordinal": ("gauge", set()),
@@ -66,11 +67,12 @@ def everything(telemetry, query):
     telemetry.polled(outcome(query, series=5, dropped={"duplicate": 1, "limit": 2, "invalid": 3}))
     for reason in REASONS:
         telemetry.polled(outcome(query, reason=reason, error="No."))
-    telemetry.skipped(query)
+    telemetry.skipped((query,))
     telemetry.requested(Exchange("mm", "metricquery", "200", 0.2))
     telemetry.throttled("mm", 1.5)
     telemetry.logged_in("mm", 3600)
     telemetry.retried("mm")
+    telemetry.planned("mm", 1440.0)
     telemetry.remaining("mm", 7)
 
 
@@ -206,7 +208,7 @@ def test_of_a_query_that_is_gone_nothing_is_left_and_of_its_neighbours_all(telem
         telemetry.polled(outcome(query, series=5, dropped={"duplicate": 1, "limit": 2, "invalid": 3}))
         for reason in REASONS:
             telemetry.polled(outcome(query, reason=reason, error="No."))
-        telemetry.skipped(query)
+        telemetry.skipped((query,))
     before = naming(telemetry, source="mm", query="stays")
     telemetry.configured([stays, source], {stays.key, source.key})
     assert naming(telemetry, source="mm", query="gone") == set()

@@ -59,7 +59,7 @@ class House:
         source, query = QUERIES[name]
         query = {"name": "q", "source": source, **query, **options}
         config = load(json.dumps({"sources": SOURCES, "queries": [query]}), name="", env={})
-        [self.job] = plan(config)
+        [self.group] = plan(config).groups
         self.store = Store(config.queries, lambda: 0.0)
         self.telemetry = Telemetry(lambda: 0.0)
         self.outcomes = []
@@ -75,7 +75,7 @@ class House:
 
     def poll(self, body):
         self.body = body
-        asyncio.run(self.poller.poll(self.job))
+        asyncio.run(self.poller.poll(self.group))
         return self.outcomes[-1]
 
     def scrape(self, form=Format.TEXT):

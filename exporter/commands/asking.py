@@ -10,7 +10,7 @@ from exporter.catalog import Catalog
 from exporter.commands import tables
 from exporter.config import Config, document
 from exporter.model import Outcome, Query, Snapshot
-from exporter.plan import Job, plan
+from exporter.plan import Group, Job, plan
 from exporter.poll import Poller
 from exporter.providers.base import near
 from exporter.providers.http import Client
@@ -38,7 +38,7 @@ def jobs(config: Config, name: str, sources: Sequence[str]) -> tuple[Job, ...]:
     Raises:
         AskError: there is none.
     """
-    found = {job.query.source: job for job in plan(config) if job.query.name == name}
+    found = {job.query.source: job for job in plan(config).jobs if job.query.name == name}
     if not found:
         there = dict.fromkeys(query.name for query in config.queries)
         raise AskError(f"there is no query `{name}`{near(name, there)}; there are: {', '.join(there)}")
@@ -59,7 +59,7 @@ async def ask(
     """Poll jobs of one query, once or every interval, and tell their answers; gives whether all were well."""
     async with _polling(config, wanted) as (poller, store):
         while True:
-            await asyncio.gather(*(poller.poll(job) for job in wanted))
+            await asyncio.gather(*(poller.poll(Group.of(job)) for job in wanted))
             answers = [_answer(job, poller.last[job.query.key], store) for job in wanted]
             told(answers)
             if not again:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from exporter.config import Config, Source
 from exporter.model import Part, Query, Request, Turn, Window
-from exporter.plan import Job, plan
+from exporter.plan import Group, Job, Plan, plan
 from exporter.providers.base import ApiKey, ClientCredentials, Credentials
 from exporter.window import window
 
@@ -48,7 +48,8 @@ class Polled:
 class Asked:
     """One source: how it is logged in to, what is looked up there, and how much all its queries ask together.
 
-    The requests count one page each; ``requests_per_minute_at_most`` counts all pages that there can be.
+    The requests count one page each; ``requests_per_minute_at_most`` counts all pages that there can be. Without the
+    requests that answer several queries there would be ``saved_per_day`` more.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Asked:
     requests_per_minute_at_most: float
     requests_per_hour: float
     requests_per_day: float
+    saved_per_day: float
     limit_per_minute: int | None
 
 
@@ -74,11 +76,11 @@ class Forecast:
 
 def forecast(config: Config, now: float) -> Forecast:
     """Say what ``run`` would do from ``now`` on, in Unix seconds."""
-    jobs = plan(config)
-    requests = tuple(planned for job in jobs for planned in _requests(job, now))
-    sources = tuple(_source(source, requests) for source in config.sources.values())
+    found = plan(config)
+    requests = tuple(planned for group in found.groups for planned in _requests(group, now))
+    sources = tuple(_source(source, requests, found) for source in config.sources.values())
     return Forecast(
-        queries=tuple(_query(job, now) for job in jobs),
+        queries=tuple(_query(job, now) for job in found.jobs),
         requests=requests,
         sources=sources,
         warnings=(*_overruns(sources), *_gaps(config.queries), *_advice(config)),
@@ -104,30 +106,25 @@ def number(value: float) -> str:
 
 
 def _query(job: Job, now: float) -> Polled:
-    query, tick = job.query, _next(job, now)
+    query, tick = job.query, job.next_tick(now)
     return Polled(query.source, query.name, query.interval, tick, _window(query, tick), _series(query))
 
 
-def _requests(job: Job, now: float) -> Iterator[Planned]:
-    query = job.query
-    for part in job.parts:
-        request = job.provider.request(query, Turn(part, _window(query, _next(job, now))))
+def _requests(group: Group, now: float) -> Iterator[Planned]:
+    query = group.asked
+    for part in group.parts:
+        request = group.provider.request(query, Turn(part, _window(query, group.next_tick(now))))
+        answered = [job.query for job in group.jobs if job.part(part)]
         yield Planned(
             source=query.source,
-            queries=(query.name,),
+            queries=tuple(each.name for each in answered),
             endpoint=request.endpoint,
             path=_path(request),
             lookup=request.lookup.path if request.lookup else "",
-            pages_at_most=_pages(query, part, request),
+            pages_at_most=max(_pages(each, part, request) for each in answered),
             requests_per_hour=HOUR / query.interval,
             requests_per_day=DAY / query.interval,
         )
-
-
-def _next(job: Job, now: float) -> float:
-    """Give the first point of the job's grid after now; ``run`` also polls at once when it starts."""
-    interval = job.query.interval
-    return ((now - job.offset) // interval + 1) * interval + job.offset
 
 
 def _window(query: Query, now: float) -> Window:
@@ -162,7 +159,7 @@ def _pages(query: Query, part: Part, request: Request) -> int:
     return max(ceil(rows / page), 1) if page else 1
 
 
-def _source(source: Source, requests: Sequence[Planned]) -> Asked:
+def _source(source: Source, requests: Sequence[Planned], found: Plan) -> Asked:
     own = [each for each in requests if each.source == source.name]
     hourly = sum(each.requests_per_hour for each in own)
     return Asked(
@@ -173,7 +170,8 @@ def _source(source: Source, requests: Sequence[Planned]) -> Asked:
         requests_per_minute=hourly / 60,
         requests_per_minute_at_most=sum(each.requests_per_hour * each.pages_at_most for each in own) / 60,
         requests_per_hour=hourly,
-        requests_per_day=sum(each.requests_per_day for each in own),
+        requests_per_day=found.requests_per_day(source.name),
+        saved_per_day=sum(group.requests_saved_per_day for group in found.groups if group.asked.source == source.name),
         limit_per_minute=source.settings.limits.requests_per_minute,
     )
 

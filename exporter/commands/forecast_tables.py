@@ -30,7 +30,7 @@ def show(found: Forecast, console: Console | None = None) -> None:
         console=console,
     )
     tables.show(
-        "Requests of the next polls; one page each, where there can be more",
+        "Requests of the next polls, each for all queries that it answers; one page each, where there can be more",
         ("source", "query", "endpoint", "requests/hour", "requests/day", "pages at most", "GET"),
         [
             (
@@ -59,9 +59,10 @@ def show(found: Forecast, console: Console | None = None) -> None:
             "at most",
             "requests/hour",
             "requests/day",
+            "saved/day",
         ),
         [_asked_row(each) for each in found.sources],
-        right=("requests/minute", "at most", "limit", "requests/hour", "requests/day"),
+        right=("requests/minute", "at most", "limit", "requests/hour", "requests/day", "saved/day"),
         console=console,
     )
     warn(found.warnings, console)
@@ -85,6 +86,7 @@ def _asked_row(each: Asked) -> tuple[str, ...]:
         number(each.requests_per_minute_at_most),
         number(each.requests_per_hour),
         number(each.requests_per_day),
+        number(each.saved_per_day),
     )
 
 

@@ -31,6 +31,7 @@ class SourceFacts:
     token_expiry_timestamp_seconds: float | None
     limit_concurrency: int
     limit_requests_per_minute: int | None
+    requests_per_day: float
     rate_limit_remaining: float | None
     paused_until_timestamp_seconds: float | None
     circuit_open: bool
@@ -77,14 +78,20 @@ class Facts:
 def facts(state: State) -> Facts:
     """Gather the facts; to be called in the event loop, where they hold still."""
     config, outcomes, next_polls = state.config(), state.outcomes(), state.next_polls()
-    circuits, standings = state.circuits(), state.standings()
+    circuits, standings, plan = state.circuits(), state.standings(), state.plan()
     queries = tuple(
         _query(state, query, outcomes.get(query.key), next_polls.get(query.key)) for query in config.queries
     )
     count = Counter((each.source, each.state) for each in queries)
     total = Counter(each.state for each in queries)
     sources = tuple(
-        _source(source, standings.get(name, Standing()), count, circuit_open=circuits.get(name, False))
+        _source(
+            source,
+            standings.get(name, Standing()),
+            count,
+            requests_per_day=plan.requests_per_day(name),
+            circuit_open=circuits.get(name, False),
+        )
         for name, source in config.sources.items()
     )
     return Facts(
@@ -109,7 +116,12 @@ def health(outcome: Outcome | Ended | None) -> Health:
 
 
 def _source(
-    source: Source, standing: Standing, count: Counter[tuple[str, Health]], *, circuit_open: bool
+    source: Source,
+    standing: Standing,
+    count: Counter[tuple[str, Health]],
+    *,
+    requests_per_day: float,
+    circuit_open: bool,
 ) -> SourceFacts:
     limits = source.settings.limits
     return SourceFacts(
@@ -121,6 +133,7 @@ def _source(
         token_expiry_timestamp_seconds=standing.token_expiry,
         limit_concurrency=limits.concurrency,
         limit_requests_per_minute=limits.requests_per_minute,
+        requests_per_day=requests_per_day,
         rate_limit_remaining=standing.remaining,
         paused_until_timestamp_seconds=standing.paused_until,
         circuit_open=circuit_open,

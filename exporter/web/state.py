@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from exporter.config import Config
 from exporter.model import Outcome, Query, Snapshot
-from exporter.plan import Job
+from exporter.plan import Plan
 from exporter.providers.standing import Standing
 from exporter.web.past import Key, Past
 
@@ -20,7 +20,7 @@ class State:
 
     now: Callable[[], float]
     config: Callable[[], Config]
-    jobs: Callable[[], Mapping[Key, Job]]
+    plan: Callable[[], Plan]
     outcomes: Callable[[], Mapping[Key, Outcome]]
     next_polls: Callable[[], Mapping[Key, float]]
     circuits: Callable[[], Mapping[str, bool]]

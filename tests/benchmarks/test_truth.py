@@ -17,7 +17,7 @@ WINDOWS = [Window(end - 10, end) for end in range(1_000_000, 1_000_040, 2)]
 
 def asked(probe):
     config = load(json.dumps(configuration("http://mm", "http://ibm")), name="config.yaml", env={})
-    return next(job for job in plan(config) if job.query.name == probe.name)
+    return next(job for job in plan(config).jobs if job.query.name == probe.name)
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)

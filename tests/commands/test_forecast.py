@@ -94,7 +94,9 @@ def test_logins_and_lookups_are_told(configured):
 
 
 def test_more_requests_than_a_source_admits_are_a_warning(configured):
-    queries = [f"name: q{number}, source: mm, metrics: [views], interval: 30s" for number in range(2)]
+    queries = [
+        f"name: q{number}, source: mm, metrics: [views], interval: 30s, window: {number + 1}m" for number in range(2)
+    ]
     assert forecast(configured(queries[0]), NOW).warnings == ()
     (warning,) = forecast(configured(*queries), NOW).warnings
     assert warning.startswith("mm: the queries come to 4 requests a minute, more than `requests_per_minute: 2`")

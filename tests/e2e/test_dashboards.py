@@ -70,9 +70,9 @@ async def exposed(now, queries):
         for name, source in config.sources.items()
     }
     poller = Poller(clients, store, lambda _: None, now=lambda: now, clock=lambda: 0.0)
-    for job in plan(config):
-        if job.query.name in queries:
-            await poller.poll(job)
+    for group in plan(config).groups:
+        if queries & {query.name for query in group.queries}:
+            await poller.poll(group)
     text = inflate(Exposition(store).body(Format.TEXT)).decode()
     return [line for line in text.splitlines() if not line.startswith("#")]
 

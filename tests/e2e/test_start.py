@@ -168,12 +168,12 @@ def test_a_file_in_the_place_of_the_storage_is_wrong_usage(vendors, tmp_path, st
 
 BUSY = """
 import pathlib, time
-import exporter.poll
+import exporter.gather
 def decode(*_):
     pathlib.Path({mark!r}).touch()
     while True:
         {work}
-exporter.poll.decode = decode
+exporter.gather.decode = decode
 """
 
 

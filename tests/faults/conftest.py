@@ -9,7 +9,7 @@ import pytest
 
 from exporter.config import load
 from exporter.gzipped import inflate
-from exporter.plan import plan
+from exporter.plan import Group, plan
 from exporter.poll import Poller
 from exporter.providers.http import Client
 from exporter.store import Store
@@ -55,7 +55,7 @@ class House:
             "queries": [{"source": "mm", **query} for query in queries],
         }
         self.config = load(json.dumps(data), name="config.yaml", env={})
-        self.jobs = {job.query.name: job for job in plan(self.config)}
+        self.jobs = {job.query.name: job for job in plan(self.config).jobs}
         time = asyncio.get_running_loop().time
         self.store = Store(self.config.queries, time)
         self.told = Told()
@@ -65,7 +65,7 @@ class House:
         self.poller = Poller({"mm": self.client}, self.store, self.outcomes.append, now=lambda: NOW, clock=time)
 
     async def poll(self, name="q"):
-        await self.poller.poll(self.jobs[name])
+        await self.poller.poll(Group.of(self.jobs[name]))
         return self.outcomes[-1]
 
     def snapshot(self, name="q"):

@@ -161,8 +161,8 @@ def lived(monkeypatch):
         poller = Poller(
             clients, store, lambda outcome: seen[outcome.query.source].ended(outcome), now=wall, clock=loop.time
         )
-        schedule = Schedule(poller.tick, lambda job: seen[job.query.source].skipped.append(job.query.name))
-        schedule.start(plan(config))
+        schedule = Schedule(poller.tick, lambda group: seen[group.asked.source].skipped.append(group.asked.name))
+        schedule.start(plan(config).groups)
         scrapes = []
         for _ in range(MINUTES):
             await asyncio.sleep(60)

@@ -148,7 +148,7 @@ def ask():
         entry = {**SOURCES[vendor], **(source or {})}
         data = {"sources": {vendor: entry}, "queries": [{"name": "q", "source": vendor, **query}]}
         config = load(json.dumps(data), name="config.yaml", env={})
-        [job] = plan(config)
+        [job] = plan(config).jobs
         return Asked(job.provider, job.query, job.parts)
 
     return ask

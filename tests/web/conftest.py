@@ -55,7 +55,7 @@ class Shown:
         self.state = State(
             now=lambda: self.now,
             config=lambda: self.config,
-            jobs=lambda: {job.query.key: job for job in plan(self.config)},
+            plan=lambda: plan(self.config),
             outcomes=lambda: self.outcomes,
             next_polls=lambda: self.next_polls,
             circuits=lambda: self.circuits,

@@ -47,6 +47,7 @@ async def test_the_facts_as_json(client, shown, make_query):
             "token_expiry_timestamp_seconds": EVENING + 3600,
             "limit_concurrency": 2,
             "limit_requests_per_minute": 30,
+            "requests_per_day": 1440.0,
             "rate_limit_remaining": 17,
             "paused_until_timestamp_seconds": EVENING + 150,
             "circuit_open": True,

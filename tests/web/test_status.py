@@ -143,7 +143,7 @@ async def test_each_source_is_told(get, shown, make_query):
     assert page.row("one smartsight") == [
         "one smartsight · https://vendor.example",
         "✕ refused API key",
-        "2 at a time, 1,200 a minute",
+        "2 at a time, 1,200 a minute 1,440 requests a day",
         "—",
         "no",
         "✕ open polled less often",
@@ -151,7 +151,7 @@ async def test_each_source_is_told(get, shown, make_query):
     ]
     assert page.row("two smartsight")[1:] == [
         "✓ good API key; token ends in 1 h 4 min, 21:06:40 UTC",
-        "2 at a time, 1,200 a minute",
+        "2 at a time, 1,200 a minute 1,440 requests a day",
         "17",
         "in 1 min 20:03:20 UTC",
         "closed",

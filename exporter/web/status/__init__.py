@@ -40,13 +40,15 @@ def routes(state: State, metrics_path: str) -> list[Route]:
 
 
 def _subject(state: State, key: tuple[str, str]) -> detail.Subject | None:
-    job = state.jobs().get(key)
-    if job is None:
+    plan = state.plan()
+    if key not in plan.job:
         return None
+    job = plan.job[key]
     query, now, outcome = job.query, state.now(), state.outcomes().get(key)
     asked = window(now, interval=query.interval, length=query.window, delay=query.delay)
     return detail.Subject(
         job=job,
+        group=plan.group[key],
         facts=one(state, query),
         window=outcome.window if outcome else asked,
         polls=state.past.polls(key),

@@ -9,7 +9,7 @@ from exporter.config import shown
 from exporter.exposition import label_text
 from exporter.gzipped import inflate
 from exporter.model import Query, Request, Snapshot, Turn, Window
-from exporter.plan import Job
+from exporter.plan import Group, Job
 from exporter.web.facts import QueryFacts
 from exporter.web.past import KEPT, Ended
 from exporter.web.status import chart, shell
@@ -25,6 +25,7 @@ class Subject:
     """All that the page tells; ``window`` is the period of its requests, that of the last poll or of the next."""
 
     job: Job
+    group: Group
     facts: QueryFacts
     window: Window
     polls: Sequence[Ended]
@@ -128,16 +129,19 @@ def _at_a_glance(subject: Subject) -> Html:
 
 
 def _requests(subject: Subject) -> Iterator[Html]:
-    job = subject.job
-    requests = [job.provider.request(job.query, Turn(part, subject.window)) for part in job.parts]
+    group = subject.group
+    parts = [part for part in group.parts if subject.job.part(part)]
+    requests = [group.provider.request(group.asked, Turn(part, subject.window)) for part in parts]
     yield tag(
         "p",
         f"{some(len(requests), 'request')} a poll, here for the window above; further pages follow. "
         "The log-in goes along in a header.",
         class_="hint",
     )
+    if others := [query.name for query in group.queries if query != subject.job.query]:
+        yield tag("p", f"Sent once for this query and {', '.join(others)}, which ask for the same rows.", class_="hint")
     for request in requests:
-        full = address(job.provider.base_url, request)
+        full = address(group.provider.base_url, request)
         yield tag("p", tag("b", "GET "), tag("code", full), class_="url")
         params = (*request.params, *(((request.lookup.name, "<looked up>"),) if request.lookup else ()))
         rows = (tag("tr", tag("th", name, scope="row"), tag("td", value)) for name, value in params)

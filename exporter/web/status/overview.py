@@ -161,7 +161,7 @@ def _source(source: SourceFacts, now: float) -> Html:
     cells = (
         joined(tag("b", source.source), tag("small", f"{source.type} · {source.url}")),
         joined(_login(source), tag("small", _token(source, now))),
-        limits,
+        joined(limits, tag("small", f"{some(round(source.requests_per_day), 'request')} a day")),
         "—" if remaining is None else number(remaining),
         when(paused, now, "no"),
         joined(shell.chip("failing", "open"), tag("small", "polled less often")) if source.circuit_open else "closed",
