@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from exporter.model import ROW_ID, ROW_TIME, Cell, Exemplar, Fold, Part, Query, Row
-from exporter.normalise import Tabulator, clean, finite, keys_of, label, scaled
+from exporter.normalise import Tabulator, clean, columns_of, finite, keys_of, label, scaled
 
 LONGEST_SESSION = 128 - len("sessionid")
 """Characters of a session's id: a longer one does not fit an exemplar (OpenMetrics 1.0.0, Exemplars)."""
@@ -172,7 +172,7 @@ class Aggregate:
         objects: list[Row] = [row for row in rows if isinstance(row, dict)]
         fresh = self._fresh(objects)
         invalid: set[int] = set()
-        keys = keys_of(fresh, self._query, invalid)
+        keys = keys_of(columns_of(fresh, self._query.dimensions), len(fresh), self._query, invalid)
         columns = [self._column(field, fold, fresh, invalid) for field, fold in self._part.folds]
         self.rows += len(rows)
         self.invalid += len(rows) - len(objects) + len(invalid)

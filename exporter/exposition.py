@@ -5,9 +5,11 @@ are spelled alike in the text format 0.0.4 and in OpenMetrics 1.0.0: both bodies
 in HELP lines and the end.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain, repeat
 from typing import Protocol
 
 import msgspec
@@ -21,6 +23,10 @@ class Format(Enum):
 
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+SPECIAL = re.compile(r'[\\\n"%]')
+"""What is escaped in a label's value, or in a template."""
 
 
 @dataclass(slots=True)
@@ -53,9 +59,10 @@ class Renderer:
         """Give a chunk for each family that has samples."""
         names = (table.labels, table.names)
         if table.rows != self._rows or names != self._names:
-            prefix = label_text(table.labels)
             old = self._texts if names == self._names else {}
-            self._texts = {row: old.get(row) or _row_text(prefix, table.names, row) for row in table.rows}
+            new = [row for row in table.rows if row not in old]
+            texts = old | dict(zip(new, _row_texts(table, new), strict=True))
+            self._texts = {row: texts[row] for row in table.rows}
             self._rows, self._names = table.rows, names
             self._columns = {}
         self._columns = {column.family: self._column(column) for column in table.columns}
@@ -70,7 +77,9 @@ class Renderer:
         holes = tuple(index for index, cell in enumerate(column.values) if cell is None) if b"null" in numbers else ()
         same = kept and (kept.lines, kept.holes) == (column.lines, holes)
         template = kept.template if kept and same else self._template(column, {})
-        tokens = tuple(token for token in numbers[1:-1].split(b",") if token != b"null") if column.values else ()
+        tokens = tuple(numbers[1:-1].split(b",")) if column.values else ()
+        if holes:
+            tokens = tuple(token for token in tokens if token != b"null")
         marked = deflate(self._template(column, column.exemplars) % tokens) if column.exemplars else None
         chunk = Chunk(column.family, deflate(template % tokens), len(tokens), marked)
         return _Rendered(column.lines, template, holes, numbers, column.exemplars, chunk)
@@ -78,6 +87,11 @@ class Renderer:
     def _template(self, column: Column, exemplars: Mapping[int, Exemplar]) -> bytes:
         """Give a family's lines with ``%b`` for each number; a ``%`` in a label is doubled."""
         name = column.family.name
+        if len(column.lines) == 1 and not exemplars:
+            texts: Iterable[bytes] = self._texts.values()
+            if None in column.values:
+                texts = [text for text, cell in zip(texts, column.values, strict=True) if cell is not None]
+            return b"".join(chain.from_iterable(zip(repeat(name.encode()), texts, repeat(b"} %b\n"))))
         ends = [
             (f"{name}{line.suffix}".encode(), f"{',' if line.label else ''}{line.label}}} %b".encode())
             for line in column.lines
@@ -91,11 +105,13 @@ class Renderer:
         )
 
 
-def _row_text(prefix: str, names: Sequence[str], row: Sequence[str]) -> bytes:
-    """Give a row's labels, open at the end for one that only a line has."""
-    own = label_text(tuple(zip(names, row, strict=True)))
-    text = "{" + ",".join(part for part in (prefix, own) if part)
-    return text.encode().replace(b"%", b"%%")
+def _row_texts(table: Table, rows: Sequence[tuple[str, ...]]) -> list[bytes]:
+    """Give the labels of rows, each open at the end for one that only a line has; parts of a template."""
+    shared = [label_text(table.labels).replace("%", "%%%%")] if table.labels else []
+    template = "{" + ",".join([*shared, *(f'{name}="%s"' for name in table.names)])
+    if SPECIAL.search("".join(chain.from_iterable(rows))):
+        rows = [tuple(escape(value).replace("%", "%%") for value in row) for row in rows]
+    return [(template % row).encode() for row in rows]
 
 
 def exemplar_text(exemplar: Exemplar) -> bytes:
@@ -137,6 +153,11 @@ class Exposition:
         self._store = store
         self._bodies: dict[Format, tuple[int, Piece]] = {}
         self._headers: dict[tuple[Family, Format], Piece] = {}
+
+    @property
+    def version(self) -> int:
+        """Another number after each change."""
+        return self._store.version
 
     def body(self, form: Format) -> Piece:
         """Give all data, empty when there is none; the families are in order, the lines of each together."""

@@ -6,7 +6,6 @@ run of deflate blocks that ends on a byte, and a file is one member with a check
 """
 
 import struct
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -38,7 +37,7 @@ def deflate(text: bytes) -> Piece:
     """Compress one text."""
     compressor = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, RAW)
     blocks: bytes = compressor.compress(text) + compressor.flush(isal_zlib.Z_SYNC_FLUSH)
-    return Piece(blocks, zlib.crc32(text), len(text))
+    return Piece(blocks, isal_zlib.crc32(text), len(text))
 
 
 def join(pieces: Iterable[Piece]) -> Piece:

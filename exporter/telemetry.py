@@ -2,9 +2,12 @@
 
 import platform
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 
 import exporter
@@ -17,10 +20,39 @@ BY_QUERY = ("source", "query")
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 200)
 """Buckets for the vendors' answers: IBM may take 60 s, SmartSight 200."""
 
-RENDER: dict[Format, Callable[[CollectorRegistry], bytes]] = {
+RENDER: dict[Format, Callable[[Any], bytes]] = {
     Format.TEXT: prometheus_client.generate_latest,
     Format.OPENMETRICS: openmetrics.generate_latest,
 }
+"""Each wants a registry, and of that no more than what :class:`Told` has."""
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the exporter said of itself at one moment."""
+
+    families: tuple[Metric, ...]
+
+    def collect(self) -> Iterable[Metric]:
+        """Give the families, as a registry does."""
+        return self.families
+
+    def render(self, form: Format) -> bytes:
+        """Give them as text; in OpenMetrics with the end of file that closes a body."""
+        return RENDER[form](self)
+
+
+def _changes(note: Callable[Concatenate["Telemetry", P], None]) -> Callable[Concatenate["Telemetry", P], None]:
+    """Let a method that changes what is told say so."""
+
+    @wraps(note)
+    def noting(self: "Telemetry", /, *args: P.args, **kwargs: P.kwargs) -> None:
+        self.version += 1
+        note(self, *args, **kwargs)
+
+    return noting
 
 
 class Telemetry:
@@ -28,6 +60,8 @@ class Telemetry:
 
     def __init__(self, clock: Callable[[], float], revision: str = "unknown") -> None:
         self._clock = clock
+        self.version = 0
+        """Another number after each change; what the process itself tells (memory, processor) changes without one."""
         self.registry = CollectorRegistry()
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         prometheus_client.ProcessCollector(registry=self.registry)
@@ -133,6 +167,7 @@ class Telemetry:
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(f"{PREFIX}_{name}", text, labels, registry=self.registry, buckets=SECONDS)
 
+    @_changes
     def configured(self, queries: Iterable[Query], kept: Collection[tuple[str, str]] = ()) -> None:
         """Note a configuration that comes into force; what is known of queries goes, but for those that are kept."""
         queries = tuple(queries)
@@ -158,10 +193,12 @@ class Telemetry:
             self._retries.labels(source)
             self._circuit.labels(source)
 
+    @_changes
     def not_configured(self) -> None:
         """Note a configuration that can't be used."""
         self._reload_ok.set(0)
 
+    @_changes
     def restored(self, last: Outcome, good: Outcome | None) -> None:
         """Note what was stored before this process began: how the last poll ended, and the last one that succeeded."""
         key = last.query.key
@@ -171,6 +208,7 @@ class Telemetry:
             self._window_end.labels(*key).set(good.window.end)
             self._series.labels(*key).set(good.series)
 
+    @_changes
     def polled(self, outcome: Outcome) -> None:
         """Note how a poll ended."""
         key = outcome.query.key
@@ -186,10 +224,12 @@ class Telemetry:
         for reason, rows in outcome.dropped.items():
             self._dropped.labels(*key, reason).inc(rows)
 
+    @_changes
     def planned(self, source: str, requests_per_day: float) -> None:
         """Note how many requests the configuration comes to in a day."""
         self._planned.labels(source).set(requests_per_day)
 
+    @_changes
     def skipped(self, queries: Iterable[Query]) -> None:
         """Note a tick on which the poll before of these queries was still running."""
         for query in queries:
@@ -199,20 +239,24 @@ class Telemetry:
         """Whether a source is not configured any more: its last requests still end, and must not bring it back."""
         return self._sources is not None and source not in self._sources
 
+    @_changes
     def circuit(self, source: str, *, is_open: bool) -> None:
         """Note whether a source's queries are polled less often."""
         self._circuit.labels(source).set(is_open)
 
+    @_changes
     def retried(self, source: str) -> None:
         """Note that a request is made again."""
         if not self._gone(source):
             self._retries.labels(source).inc()
 
+    @_changes
     def remaining(self, source: str, requests: float) -> None:
         """Note how many requests the vendor says are left."""
         if not self._gone(source):
             self._remaining.labels(source).set(requests)
 
+    @_changes
     def requested(self, exchange: Exchange) -> None:
         """Note an HTTP request that ended."""
         if self._gone(exchange.source):
@@ -220,19 +264,25 @@ class Telemetry:
         self._requests.labels(exchange.source, exchange.endpoint, exchange.code).inc()
         self._request_duration.labels(exchange.source, exchange.endpoint).observe(exchange.duration)
 
+    @_changes
     def throttled(self, source: str, seconds: float) -> None:
         """Note that a request waited for its source's limits."""
         if not self._gone(source):
             self._throttled.labels(source).inc(seconds)
 
+    @_changes
     def logged_in(self, source: str, life: float) -> None:
         """Note a new access token that is good for so many seconds."""
         if not self._gone(source):
             self._token_expiry.labels(source).set(self._clock() + life)
 
+    def collect(self) -> "Told":
+        """Give all of it as it is now."""
+        return Told(tuple(self.registry.collect()))
+
     def render(self, form: Format) -> bytes:
         """Give all of it as text; in OpenMetrics with the end of file that closes a body."""
-        return RENDER[form](self.registry)
+        return self.collect().render(form)
 
 
 def _duration(seconds: int) -> str:

@@ -1,6 +1,7 @@
 """From the bytes of an answer to values."""
 
 import json
+from functools import cache
 from itertools import chain
 
 import msgspec
@@ -13,6 +14,9 @@ CONTAINERS = frozenset((list, dict))
 DEEPEST = 32
 """Levels of lists and objects in an answer, where a query does not say; the vendors' have six."""
 
+USUAL = 8
+"""Levels up to which an answer is measured while it is decoded. Each level more doubles what describes it."""
+
 
 def decode(body: bytes, deepest: int = DEEPEST) -> object:
     """Decode JSON, Python's ``NaN`` and ``Infinity`` included: vendors that are written in Python send them.
@@ -21,10 +25,22 @@ def decode(body: bytes, deepest: int = DEEPEST) -> object:
         Broken: it is none.
         BadResponse: it is nested deeper than admitted.
     """
-    answer = _decoded(body)
+    try:
+        return _decoder(min(deepest, USUAL)).decode(body)
+    except (ValueError, RecursionError):
+        answer = _decoded(body)
     if _deeper(answer, deepest):
         raise BadResponse(f"the answer is nested deeper than `max_nesting` ({deepest} levels)")
     return answer
+
+
+@cache
+def _decoder(levels: int) -> msgspec.json.Decoder[object]:
+    """Give what decodes JSON of so many levels at most, and nothing else."""
+    value = scalar = str | int | float | bool | None
+    for _ in range(levels):
+        value = scalar | list[value] | dict[str, value]  # type: ignore[valid-type]  # made at run time
+    return msgspec.json.Decoder(value)
 
 
 def _decoded(body: bytes) -> object:

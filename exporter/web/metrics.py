@@ -1,15 +1,17 @@
 """``/metrics``: the joined pieces of the data, and the exporter's own metrics behind them."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 from isal import isal_zlib
 from starlette.types import Receive, Scope, Send
 
-from exporter.exposition import Exposition
+from exporter.exposition import Exposition, Format
 from exporter.gzipped import RAW, Piece, deflate, file
-from exporter.telemetry import Telemetry
+from exporter.telemetry import Telemetry, Told
 from exporter.web.negotiate import format_for, wants_gzip
 
 SHARE = 1 << 18
@@ -20,13 +22,46 @@ PACKED_SHARE = 1 << 14
 
 VARY = (b"vary", b"accept, accept-encoding")
 
+FRESH = 1.0
+"""Seconds for which memory and processor time of the process are good, if nothing else has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """All that is told at one moment: data, and what the exporter says of itself, as text and compressed."""
+
+    data: Piece
+    own: bytes
+    packed: Piece
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """A page that is being written, or is; ``versions`` and ``at`` say what it tells of."""
+
+    versions: tuple[int, int]
+    at: float
+    page: asyncio.Task[_Page]
+
+    def good(self, versions: tuple[int, int], now: float) -> bool:
+        """Whether it still tells what is so."""
+        broke = self.page.done() and (self.page.cancelled() or self.page.exception())
+        return self.versions == versions and now - self.at < FRESH and not broke
+
 
 class Metrics:
-    """An ASGI application. Raw, since a framework's request and response cost more than the scrape."""
+    """An ASGI application. Raw, since a framework's request and response cost more than the scrape.
 
-    def __init__(self, exposition: Exposition, telemetry: Telemetry) -> None:
+    ``clock`` gives monotonic seconds.
+    """
+
+    def __init__(
+        self, exposition: Exposition, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._exposition = exposition
         self._telemetry = telemetry
+        self._clock = clock
+        self._pages: dict[Format, _Writing] = {}
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer a GET or HEAD request; others are refused."""
@@ -35,16 +70,39 @@ class Metrics:
             return
         form = format_for(_header(scope, b"accept"))
         headers = [(b"content-type", form.value.encode()), VARY]
-        data, own = self._exposition.body(form), self._telemetry.render(form)
+        page = await self._page(form)
         body: Iterable[bytes | memoryview]
         if wants_gzip(_header(scope, b"accept-encoding")):
             headers.append((b"content-encoding", b"gzip"))
-            parts = file(data, deflate(own))
+            parts = file(page.data, page.packed)
             size, body = sum(map(len, parts)), chain.from_iterable(map(_shares, parts))
         else:
-            size, body = data.size + len(own), chain(_inflated(data), (own,))
+            size, body = page.data.size + len(page.own), chain(_inflated(page.data), (page.own,))
         headers.append((b"content-length", str(size).encode()))
         await _answer(send, 200, headers, body if scope["method"] == "GET" else ())
+
+    async def _page(self, form: Format) -> _Page:
+        """Give what is so now: data and own metrics of one moment, for the ones tell how old the others are.
+
+        It is written once for all who ask until something changes.
+        """
+        versions, now = (self._telemetry.version, self._exposition.version), self._clock()
+        writing = self._pages.get(form)
+        if writing is None or not writing.good(versions, now):
+            told = _write(self._exposition.body(form), self._telemetry.collect(), form)
+            writing = self._pages[form] = _Writing(versions, now, asyncio.create_task(told))
+        # A client that goes leaves the others their page.
+        return await asyncio.shield(writing.page)
+
+
+async def _write(data: Piece, told: Told, form: Format) -> _Page:
+    """Write what the exporter says of itself beside the event loop: of thousands of queries it is megabytes."""
+
+    def write() -> _Page:
+        own = told.render(form)
+        return _Page(data, own, deflate(own))
+
+    return await asyncio.to_thread(write)
 
 
 def _shares(part: bytes) -> Iterator[memoryview]:

@@ -35,7 +35,7 @@ class Served:
         self.clock = Clock()
         self.store = Store([], self.clock)
         self.telemetry = Telemetry(lambda: 1_775_764_800.0)
-        self.metrics = Metrics(Exposition(self.store), self.telemetry)
+        self.metrics = Metrics(Exposition(self.store), self.telemetry, self.clock)
 
     def swap(self, query, rows):
         tabulator = Tabulator(query)

@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import ssl
+import threading
 import zlib
 
 import httpx
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.config import ConfigError, load
 from exporter.exposition import Format
+from exporter.telemetry import Told
 from exporter.web.listen import bind, serve
 from exporter.web.metrics import SHARE
 
@@ -213,6 +215,86 @@ async def test_own_metrics_are_those_of_the_moment(served, client):
         served.telemetry.throttled("mm", 1.0)
         _, body = await raw(client, accept_encoding="gzip")
         assert f'api_throttled_seconds_total{{source="mm"}} {requests}.0' in gzip.decompress(body).decode()
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """How often the own metrics were written; ``at_work`` is called each time, in the thread that does it."""
+
+    class Written(list):
+        at_work = staticmethod(lambda: None)
+
+    written, render = Written(), Told.render
+
+    def noting(told, form):
+        written.append(form)
+        written.at_work()
+        return render(told, form)
+
+    monkeypatch.setattr(Told, "render", noting)
+    return written
+
+
+async def test_own_metrics_are_written_once_until_something_changes(served, client, query, written):
+    for _ in range(5):
+        await raw(client, accept_encoding="gzip")
+        await raw(client)
+    assert written == [Format.TEXT]
+    await raw(client, accept=Format.OPENMETRICS.value)
+    assert written == [Format.TEXT, Format.OPENMETRICS]
+    served.swap(query, ROWS)
+    await raw(client)
+    served.telemetry.throttled("mm", 1.0)
+    await raw(client)
+    assert len(written) == 4
+
+
+async def test_what_the_process_tells_is_no_older_than_a_second(served, client, written):
+    for moment in (0.0, 0.9, 1.0, 1.5, 2.0):
+        served.clock.now = moment
+        await raw(client)
+    assert len(written) == 3
+
+
+async def test_a_hundred_scrapes_at_once_share_one_writing(client, written):
+    go_on = threading.Event()
+    written.at_work = lambda: go_on.wait(20)
+    scrapes = [asyncio.create_task(raw(client)) for _ in range(100)]
+    while not written:  # noqa: ASYNC110 - a thread begins
+        await asyncio.sleep(0.001)
+    go_on.set()
+    assert {response.status_code for response, _ in await asyncio.gather(*scrapes)} == {200}
+    assert len(written) == 1
+
+
+async def test_data_and_own_metrics_are_of_one_moment(served, client, make_query, written):
+    """What is swapped in while own metrics are written is for the next scrape, with what is said of it."""
+    query, go_on = make_query(dimensions=("cdn",)), threading.Event()
+    written.at_work = lambda: go_on.wait(20)
+    served.swap(query, ROWS)
+    scrape = asyncio.create_task(raw(client))
+    while not written:  # noqa: ASYNC110 - a thread begins
+        await asyncio.sleep(0.001)
+    served.swap(query, ROWS[:1])
+    served.telemetry.throttled("mm", 1.0)
+    go_on.set()
+    text = (await scrape)[1].decode()
+    assert data(text, Format.TEXT) == expected(ROWS)
+    assert "api_throttled_seconds_total{" not in text
+    text = (await raw(client))[1].decode()
+    assert data(text, Format.TEXT) == expected(ROWS[:1])
+    assert "api_throttled_seconds_total{" in text
+
+
+async def test_a_writing_that_breaks_does_not_break_the_next(client, written):
+    def broken():
+        raise MemoryError
+
+    written.at_work = broken
+    with pytest.raises(MemoryError):
+        await raw(client)
+    written.at_work = lambda: None
+    assert (await raw(client))[0].status_code == 200
 
 
 @pytest.mark.parametrize("form", Format)
