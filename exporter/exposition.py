@@ -7,9 +7,9 @@ in HELP lines and the end.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import chain, repeat
+from itertools import chain, compress
 from typing import Protocol
 
 import msgspec
@@ -25,17 +25,21 @@ class Format(Enum):
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-SPECIAL = re.compile(r'[\\\n"%]')
-"""What is escaped in a label's value, or in a template."""
+SPECIAL = re.compile(r'[\\\n"]')
+"""What is escaped in a label's value."""
+
+END = "} "
+"""What stands between labels and value."""
+
+MISSING = b"null"
+"""How a value that is not there is written, until its line is left out."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Rendered:
-    """What is kept of a column between two polls: the lines with gaps for the numbers, the numbers, the outcome."""
+    """What is kept of a column between two polls: the numbers, and what became of them."""
 
     lines: tuple[Line, ...]
-    template: bytes
-    holes: tuple[int, ...]
     numbers: bytes
     exemplars: Mapping[int, Exemplar]
     chunk: Chunk
@@ -74,49 +78,45 @@ class Renderer:
         if kept and (kept.lines, kept.numbers, kept.exemplars) == (column.lines, numbers, column.exemplars):
             return kept
         self.rendered += 1
-        holes = tuple(index for index, cell in enumerate(column.values) if cell is None) if b"null" in numbers else ()
-        same = kept and (kept.lines, kept.holes) == (column.lines, holes)
-        template = kept.template if kept and same else self._template(column, {})
-        tokens = tuple(numbers[1:-1].split(b",")) if column.values else ()
-        if holes:
-            tokens = tuple(token for token in tokens if token != b"null")
-        marked = deflate(self._template(column, column.exemplars) % tokens) if column.exemplars else None
-        chunk = Chunk(column.family, deflate(template % tokens), len(tokens), marked)
-        return _Rendered(column.lines, template, holes, numbers, column.exemplars, chunk)
+        tokens = numbers[1:-1].split(b",") if column.values else []
+        chunk = Chunk(column.family, deflate(self._text(column, tokens)), len(tokens) - numbers.count(MISSING))
+        if column.exemplars:
+            for number, exemplar in column.exemplars.items():
+                tokens[number] += exemplar_text(exemplar)
+            chunk = replace(chunk, with_exemplars=deflate(self._text(column, tokens)))
+        return _Rendered(column.lines, numbers, column.exemplars, chunk)
 
-    def _template(self, column: Column, exemplars: Mapping[int, Exemplar]) -> bytes:
-        """Give a family's lines with ``%b`` for each number; a ``%`` in a label is doubled."""
-        name = column.family.name
-        if len(column.lines) == 1 and not exemplars:
-            texts: Iterable[bytes] = self._texts.values()
-            if None in column.values:
-                texts = [text for text, cell in zip(texts, column.values, strict=True) if cell is not None]
-            return b"".join(chain.from_iterable(zip(repeat(name.encode()), texts, repeat(b"} %b\n"))))
-        ends = [
-            (f"{name}{line.suffix}".encode(), f"{',' if line.label else ''}{line.label}}} %b".encode())
-            for line in column.lines
-        ]
-        values = iter(enumerate(column.values))
-        return b"".join(
-            start + text + end + (exemplar_text(exemplars[number]) if number in exemplars else b"") + b"\n"
-            for text in self._texts.values()
-            for (start, end), (number, cell) in zip(ends, values, strict=False)
-            if cell is not None
-        )
+    def _text(self, column: Column, tokens: Sequence[bytes]) -> bytes:
+        """Give a family's lines; a token is a value as it is written."""
+        starts = [f"\n{column.family.name}{line.suffix}".encode() for line in column.lines] * len(self._texts)
+        texts: Sequence[bytes] = list(self._texts.values())
+        if len(column.lines) > 1:
+            ends = [f"{',' if line.label else ''}{line.label}{END}".encode() for line in column.lines]
+            texts = [text.removesuffix(END.encode()) + end for text in texts for end in ends]
+        parts: Sequence[Sequence[bytes]] = (starts, texts, tokens)
+        if MISSING in tokens:
+            there = [token != MISSING for token in tokens]
+            parts = [list(compress(part, there)) for part in parts]
+        # Of all ways to join them this is the fastest, and needs no template that is kept.
+        joined = [b"\n"] * (len(parts) * len(parts[0]) + 1)  # the last one stays
+        for place, part in enumerate(parts):
+            joined[place : -1 : len(parts)] = part
+        joined[0] = joined[0].removeprefix(b"\n")
+        return b"".join(joined)
 
 
 def _row_texts(table: Table, rows: Sequence[tuple[str, ...]]) -> list[bytes]:
-    """Give the labels of rows, each open at the end for one that only a line has; parts of a template."""
-    shared = [label_text(table.labels).replace("%", "%%%%")] if table.labels else []
-    template = "{" + ",".join([*shared, *(f'{name}="%s"' for name in table.names)])
+    """Give the labels of rows, each with its end, which goes for a line that has a label more."""
+    shared = [label_text(table.labels).replace("%", "%%")] if table.labels else []
+    template = "{" + ",".join([*shared, *(f'{name}="%s"' for name in table.names)]) + END
     if SPECIAL.search("".join(chain.from_iterable(rows))):
-        rows = [tuple(escape(value).replace("%", "%%") for value in row) for row in rows]
+        rows = [tuple(map(escape, row)) for row in rows]
     return [(template % row).encode() for row in rows]
 
 
 def exemplar_text(exemplar: Exemplar) -> bytes:
-    """Give what follows a value in OpenMetrics; a template's text."""
-    return f' # {{sessionid="{escape(exemplar.session)}"}} {exemplar.value}'.encode().replace(b"%", b"%%")
+    """Give what follows a value in OpenMetrics."""
+    return f' # {{sessionid="{escape(exemplar.session)}"}} {exemplar.value}'.encode()
 
 
 def label_text(labels: Labels) -> str:

@@ -125,9 +125,15 @@ class Tabulator:
         as_usual = len(fresh) == count and None not in fresh and fresh.keys().isdisjoint(self._index)
         if not as_usual or self._series + samples > self.query.max_series or any(None in column for column in values):
             return False
-        self._index.update(fresh)  # type: ignore[arg-type]  # no key is None here
-        for field, column in self._columns.items():
-            column.extend(values[fields.index(field)] if field in fields else [None] * count)
+        known = dict(zip(fields, values, strict=True))
+        new = {field: known.get(field, [None] * count) for field in self._columns}
+        if self._index:
+            self._index.update(fresh)  # type: ignore[arg-type]  # no key is None here
+            for field, column in self._columns.items():
+                column.extend(new[field])
+        else:
+            # The first page, as a rule the only one, is taken as it is.
+            self._index, self._columns = fresh, new  # type: ignore[assignment]  # as above
         self._seen.setdefault(fields, set()).update(range(start, start + count))
         self._series += samples
         return True
@@ -188,10 +194,13 @@ def keys_of(columns: Sequence[Sequence[object]], rows: int, query: Query, invali
     return keys
 
 
-def clean(column: Sequence[object], missing: Cell, invalid: set[int]) -> list[Cell]:
-    """Make numbers of a column's values, ``missing`` of those that are missing; rows of junk go into ``invalid``."""
+def clean(column: list[object], missing: Cell, invalid: set[int]) -> list[Cell]:
+    """Make numbers of a column's values, ``missing`` of those that are missing; rows of junk go into ``invalid``.
+
+    A column that is clean is given back itself.
+    """
     if set(map(type, column)) <= {int, float} and all_finite(column):
-        return list(column)  # type: ignore[arg-type]  # nothing but int and float, as was just seen
+        return column  # type: ignore[return-value]  # nothing but int and float, as was just seen
     cells: list[Cell] = []
     for row, value in enumerate(column):
         try:
