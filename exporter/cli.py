@@ -291,7 +291,7 @@ def dashboards(config_file: Path, output: Path) -> None:
     "runbooks",
     default=rules.RUNBOOKS,
     show_default=True,
-    help="Where the runbooks are: the URL that `runbook_url` begins with.",
+    help="Where your people read the runbooks (docs/runbooks): the URL that each `runbook_url` begins with.",
 )
 def rules_(config_file: Path, output: Path, runbooks: str) -> None:
     """Write Prometheus' recording and alerting rules for the queries of a configuration."""

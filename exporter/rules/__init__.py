@@ -8,7 +8,7 @@ from exporter.rules.render import render
 __all__ = ["Alert", "Burn", "Group", "Recording", "Settings", "alerting", "recording", "render"]
 
 RUNBOOKS = "docs/runbooks"
-"""Where the runbooks are in this repository."""
+"""Where the runbooks are in this repository, which has no address of its own that a link could lead to."""
 
 
 def recording(config: Config, settings: Settings | None = None) -> tuple[Group, ...]:

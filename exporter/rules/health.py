@@ -23,6 +23,12 @@ OF, QUERY, VALUE = "{{ $labels.source }}", "{{ $labels.query }}", "{{ $value | h
 def alerts(config: Config) -> Iterator[Alert]:
     """Give the alerts on the exporter itself."""
     lookback = f"{_lookback(config) // 60}m"
+    yield from _on_queries(config, lookback)
+    yield from _on_vendors(lookback)
+    yield from _on_processes()
+
+
+def _on_queries(config: Config, lookback: str) -> Iterator[Alert]:
     yield Alert(
         "DataTooOld",
         "\nor\n".join(_too_old(config)),
@@ -43,13 +49,28 @@ def alerts(config: Config) -> Iterator[Alert]:
         "10m",
     )
     yield Alert(
+        "SeriesLimitReached",
+        f'sum by ({EACH}, query) (increase({P}_query_rows_dropped_total{{reason="limit"}}[{lookback}])) > 0',
+        "warning",
+        "exporter",
+        f"{OF}: {QUERY} has more series than max_series",
+        f"About {{{{ $value | humanize }}}} rows of {QUERY} were left out in {lookback}: its sums are too small.",
+        "5m",
+    )
+
+
+def _on_vendors(lookback: str) -> Iterator[Alert]:
+    # Polls may lie far apart by now (the circuit), so it holds on by itself until one succeeds.
+    yield Alert(
         "LoginFailing",
-        f'sum by ({EACH}) (increase({P}_query_failures_total{{reason="auth"}}[{lookback}])) > 0\n'
-        f"and on (job, instance, source)\n{P}_query_success == 0",
+        f'(\n  sum by ({EACH}, query) (increase({P}_query_failures_total{{reason="auth"}}[{lookback}])) > 0\n  or\n'
+        f'  max by ({EACH}, query) (ALERTS{{alertname="LoginFailing", alertstate="firing"}})\n)\n'
+        f"and on ({EACH}, query)\n{P}_query_success == 0",
         "critical",
         "exporter",
         f"{OF}: the vendor refuses the log-in",
-        f"About {{{{ $value | humanize }}}} polls in {lookback} failed: the vendor refused key, password or token.",
+        f"Polls of the query {QUERY} failed, for the vendor refused key, password or token, and none has succeeded "
+        "since.",
         "5m",
     )
     yield Alert(
@@ -67,25 +88,20 @@ def alerts(config: Config) -> Iterator[Alert]:
         "critical",
         "exporter",
         f"{OF}: polls are made less often",
-        f"After repeated failures of all its queries the source is polled each {FARTHEST} intervals at worst.",
+        f"After repeated failures of all its queries {OF} is polled each {FARTHEST} intervals at worst.",
         "5m",
     )
-    yield Alert(
-        "SeriesLimitReached",
-        f'sum by ({EACH}, query) (increase({P}_query_rows_dropped_total{{reason="limit"}}[{lookback}])) > 0',
-        "warning",
-        "exporter",
-        f"{OF}: {QUERY} has more series than max_series",
-        f"About {{{{ $value | humanize }}}} rows of {QUERY} were left out in {lookback}: its sums are too small.",
-        "5m",
-    )
+
+
+def _on_processes() -> Iterator[Alert]:
     yield Alert(
         "ReloadFailed",
         f"{P}_config_last_reload_successful == 0",
         "warning",
         "exporter",
         "{{ $labels.instance }}: the configuration is wrong",
-        "The last reload found errors; the configuration before is still in force, and a restart would fail.",
+        "The last reload of {{ $labels.instance }} found errors; the configuration before is still in force, and a "
+        "restart would fail.",
         "5m",
     )
     yield Alert(
@@ -96,6 +112,17 @@ def alerts(config: Config) -> Iterator[Alert]:
         "exporter",
         "{{ $labels.job }}: shards are missing",
         "Only {{ $value }} of the shards are scraped: the queries of the others are polled by nobody.",
+        "5m",
+    )
+    yield Alert(
+        "ExporterDown",
+        # Of jobs in which there was an exporter lately: this outlasts the last of them.
+        f"up == 0\nand on (job)\nlast_over_time({P}_build_info[1w])",
+        "critical",
+        "exporter",
+        "{{ $labels.instance }}: the exporter cannot be scraped",
+        "Scrapes of {{ $labels.instance }} (job {{ $labels.job }}) fail: its queries are polled by nobody, or what "
+        "they bring does not get here.",
         "5m",
     )
     yield Alert(

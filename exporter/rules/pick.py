@@ -48,10 +48,13 @@ def selector(labels: Labels) -> str:
     return "{" + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels) + "}"
 
 
-def pick(config: Config, wanted: tuple[str, ...], dimension: str | None = None) -> Iterator[Picked]:
+def pick(
+    config: Config, wanted: tuple[str, ...], dimension: str | None = None, beside: tuple[str, ...] = ()
+) -> Iterator[Picked]:
     """Give for each source the broadest query that has all of the catalogue's families, by a dimension if one is named.
 
-    The broadest has no filter, then no options, no ``top``, the fewest dimensions, and stands first in the file.
+    The broadest has no filter, then no options, no ``top``, the fewest dimensions, and stands first in the file. Of
+    the families ``beside`` those are read too that the query has.
     """
     for source in config.sources:
         found = [
@@ -62,7 +65,7 @@ def pick(config: Config, wanted: tuple[str, ...], dimension: str | None = None) 
         for _, _, query in sorted(found, key=lambda each: each[:2]):
             there = exported(config, query)
             if all(family in there for family in wanted):
-                yield Picked(query, tuple(there[family] for family in wanted))
+                yield Picked(query, tuple(there[family] for family in (*wanted, *beside) if family in there))
                 break
 
 

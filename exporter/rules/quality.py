@@ -3,8 +3,9 @@
 All of them rest on three recordings for each signal: ``:weight``, how many plays or attempts the values stand for,
 ``:weighted_sum``, each value times those, and ``:weighted``, the one through the other. A mean or a ratio of several
 groups has no other right answer: the plain mean counts a CDN with ten plays as much as one with ten thousand. It is
-exact where the vendor divides by that weight, and close for buffering, which is a share of watch time. Of a query
-without dimensions it is the vendor's own number.
+exact where the vendor divides by that weight: buffering is a share of the watch time, so a query that has it is weighed
+by it, and ``:volume`` says how many plays those were; plays alone come close. Of a query without dimensions it is the
+vendor's own number.
 
 Error budgets: each sample stands for a whole ``window`` (5 minutes), and comes each ``interval`` (1 minute), so every
 play stands in five samples. Neither ``rate()`` nor a sum over time means anything of it. But as errors and plays are
@@ -13,7 +14,7 @@ the ratio of all errors to all plays of that hour. Only the edges are soft, by o
 themselves would be wrong, for then a play at night would count more than one in the evening.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from exporter.catalog import sanitise
 from exporter.config import Config
@@ -31,44 +32,60 @@ TIMES = 2
 def recordings(config: Config, settings: Settings) -> Iterator[Recording]:
     """Give the weighted ratios of each source, over the windows of its budgets, and by the dimensions of outliers."""
     for signal in SIGNALS:
-        for picked in pick(config, (signal.family, signal.weight)):
+        for picked in _read(config, signal):
             yield from _weighted(signal, picked, "source", picked.keys)
             if signal.budget is not None:
                 yield from _burned(signal, picked, settings)
         for dimension in OUTLIERS if signal.outlier is not None else ():
-            for picked in pick(config, (signal.family, signal.weight), dimension):
+            for picked in _read(config, signal, dimension):
                 yield from _against_the_rest(signal, picked, dimension, settings)
 
 
 def alerts(config: Config, settings: Settings) -> Iterator[Alert]:
     """Give the alerts for which the configuration has a query."""
     for signal in SIGNALS:
-        if any(pick(config, (signal.family, signal.weight))):
+        if any(_read(config, signal)):
             yield _high(signal, settings)
     for dimension, name in OUTLIERS.items():
         for signal in SIGNALS:
-            if signal.outlier is not None and any(pick(config, (signal.family, signal.weight), dimension)):
+            if signal.outlier is not None and any(_read(config, signal, dimension)):
                 yield _outlier(signal, dimension, name, settings)
 
 
 def budget_alerts(config: Config, settings: Settings) -> Iterator[Alert]:
     """Give the burn-rate alerts: one start-up and one buffering SLO, where the configuration has a query for it."""
     for signal in SIGNALS:
-        if signal.budget is not None and any(pick(config, (signal.family, signal.weight))):
+        if signal.budget is not None and any(_read(config, signal)):
             yield from _burns(signal, signal.budget, settings)
 
 
+def _read(config: Config, signal: Signal, dimension: str | None = None) -> Iterator[Picked]:
+    """Give one query for each source: the value, the volume, and last what weighs the value."""
+    return pick(config, (signal.family, signal.weight), dimension, (signal.exact,))
+
+
 def _weighted(signal: Signal, picked: Picked, level: str, by: Sequence[str]) -> Iterator[Recording]:
-    value, weight, labels = picked.row(0), picked.row(1), ", ".join(by)
-    # What was asked for is not told, but follows: served = asked x fill ratio.
-    each = f"{weight}\n/\n  ({value} > 0)" if signal.asked else f"{weight}\nand\n  {value}"
+    value, volume, weight, labels = picked.row(0), picked.row(1), picked.row(-1), ", ".join(by)
     name = f"{level}:{signal.family}"
-    there = f"{name}:weight{picked.selector}"
-    weighted = weight if signal.asked else f"{value}\n*\n  {weight}"
-    yield Recording(f"{name}:weight", f"sum by ({labels}) (\n  {each}\n)", picked.labels)
-    yield Recording(f"{name}:weighted_sum", f"sum by ({labels}) (\n  {weighted}\n)", picked.labels)
-    total = f"{name}:weighted_sum{picked.selector}"
-    yield Recording(f"{name}:weighted", f"{total}\n/\n({there} > 0)", picked.labels)
+
+    def total(of: str, expr: str) -> Recording:
+        return Recording(f"{name}:{of}", f"sum by ({labels}) (\n  {expr}\n)", picked.labels)
+
+    # What was asked for is not told, but follows: served = asked x fill ratio.
+    yield total("weight", f"{weight}\n/\n  ({value} > 0)" if signal.asked else f"{weight}\nand\n  {value}")
+    if signal.exact:
+        yield total("volume", f"{volume}\nand\n  {value}")
+    yield total("weighted_sum", weight if signal.asked else f"{value}\n*\n  {weight}")
+    ratio = f"{name}:weighted_sum{picked.selector}\n/\n({name}:weight{picked.selector} > 0)"
+    yield Recording(f"{name}:weighted", ratio, picked.labels)
+
+
+def _of_enough(signal: Signal, settings: Settings, part: Callable[[str], str]) -> str:
+    """Divide what ``part`` makes of the weighted sum by what it makes of the weight, where the volume is enough."""
+    guard = f">= {settings.minimum}"
+    if signal.exact:
+        return f"{part('weighted_sum')}\n/\n({part('weight')} > 0)\nand\n{part('volume')} {guard}"
+    return f"{part('weighted_sum')}\n/\n({part('weight')} {guard})"
 
 
 def _against_the_rest(signal: Signal, picked: Picked, dimension: str, settings: Settings) -> Iterator[Recording]:
@@ -81,20 +98,27 @@ def _against_the_rest(signal: Signal, picked: Picked, dimension: str, settings: 
         """All groups but one, for each of them."""
         return f"(sum by ({keys}) ({name}:{of}{chosen}) - on ({keys}) group_right () {name}:{of}{chosen})"
 
-    guarded = f"({rest('weight')} >= {settings.minimum})"
-    yield Recording(f"{name}:rest", f"{rest('weighted_sum')}\n/\n{guarded}", picked.labels)
+    yield Recording(f"{name}:rest", _of_enough(signal, settings, rest), picked.labels)
 
 
 def _burned(signal: Signal, picked: Picked, settings: Settings) -> Iterator[Recording]:
     name, chosen = f"source:{signal.family}", picked.selector
     windows = dict.fromkeys(window for burn in settings.burns for window in (burn.short, burn.long))
     for window in windows:
-        yield Recording(
-            f"{name}:mean_{window}",
-            f"avg_over_time({name}:weighted_sum{chosen}[{window}])\n/\n"
-            f"(avg_over_time({name}:weight{chosen}[{window}]) >= {settings.minimum})",
-            picked.labels,
-        )
+
+        def mean(of: str, over: str = window) -> str:
+            return f"avg_over_time({name}:{of}{chosen}[{over}])"
+
+        yield Recording(f"{name}:mean_{window}", _of_enough(signal, settings, mean), picked.labels)
+
+
+def _enough(signal: Signal, name: str, settings: Settings) -> str:
+    """Say that the value stands for enough plays or attempts, and that enough of them were bad."""
+    guard = f"{name}:{signal.volume} >= {settings.minimum}"
+    if not signal.least:
+        return guard
+    bad = f"{name}:weighted * {name}:volume" if signal.exact else f"{name}:weighted_sum"
+    return f"{guard}\nand\n{bad} >= {signal.least}"
 
 
 def _high(signal: Signal, settings: Settings) -> Alert:
@@ -102,7 +126,7 @@ def _high(signal: Signal, settings: Settings) -> Alert:
     side = "above" if signal.worse == ">" else "below"
     return Alert(
         signal.alert,
-        f"{name}:weighted {signal.worse} {signal.limit:g}\nand\n{name}:weight >= {settings.minimum}",
+        f"{name}:weighted {signal.worse} {signal.limit:g}\nand\n{_enough(signal, name, settings)}",
         signal.severity,
         "qoe",
         f"{OF}: {signal.says}",
@@ -117,7 +141,7 @@ def _outlier(signal: Signal, dimension: str, name: str, settings: Settings) -> A
     return Alert(
         name,
         f"{series}:weighted > {TIMES} * {series}:rest\nand\n{series}:weighted > {signal.outlier:g}\n"
-        f"and\n{series}:weight >= {settings.minimum}",
+        f"and\n{_enough(signal, series, settings)}",
         "critical" if dimension == "cdn" else "warning",
         "qoe",
         f"{OF}: {dimension} {{{{ $labels.{label} }}}} is worse than the rest ({signal.short})",

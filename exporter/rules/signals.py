@@ -6,6 +6,7 @@ from typing import Literal
 from exporter.rules.model import Severity
 
 PLAYS, ATTEMPTS = "smartsight_plays", "smartsight_attempts"
+PLAYTIME = "smartsight_playtime_seconds"
 PERCENT = "{{ $value | humanizePercentage }}"
 SECONDS = '{{ printf "%.2f" $value }} s'
 POINTS = '{{ printf "%.1f" $value }}'
@@ -17,6 +18,9 @@ class Signal:
 
     ``outlier`` is the least value at which a group can be an outlier, ``budget`` the share that an SLO admits; both
     are ``None`` where there is no such rule. ``asked``: the weight is what was asked for, from what was served.
+    ``exact`` is what it is a share of, and weighs it where a query has that too; it counts nobody, so the guard stays
+    on ``weight``. ``least`` is how many of the plays or attempts must have been bad: fewer are chance. A share of the
+    time is counted in whole plays.
     """
 
     family: str
@@ -30,11 +34,18 @@ class Signal:
     budget: float | None = None
     slo: str = ""
     asked: bool = False
+    exact: str = ""
+    least: int = 0
 
     @property
     def short(self) -> str:
         """The family without its vendor: ``buffering_ratio``."""
         return self.family.partition("_")[2]
+
+    @property
+    def volume(self) -> str:
+        """The recording that says how many plays or attempts the values stand for."""
+        return "volume" if self.exact else "weight"
 
     def number(self, limit: float) -> str:
         """Write a limit as a person reads it."""
@@ -52,6 +63,7 @@ SIGNALS = (
         outlier=0.02,
         budget=0.02,
         slo="StartupBudgetBurn",
+        least=20,
     ),
     Signal(
         "smartsight_exit_before_start_ratio",
@@ -60,6 +72,7 @@ SIGNALS = (
         0.1,
         f"{PERCENT} of the attempts are left before the first frame",
         severity="warning",
+        least=20,
     ),
     Signal(
         "smartsight_startup_time_seconds",
@@ -79,6 +92,8 @@ SIGNALS = (
         outlier=0.02,
         budget=0.01,
         slo="BufferingBudgetBurn",
+        exact=PLAYTIME,
+        least=5,
     ),
     Signal(
         "smartsight_playback_score",
