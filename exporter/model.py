@@ -124,6 +124,11 @@ class Query:
         """The fields to ask for, each once."""
         return tuple(dict.fromkeys(metric.field for metric in self.metrics))
 
+    @property
+    def oldest(self) -> int:
+        """Seconds after which what it brought is too old: its delay and four intervals, for one poll may fail."""
+        return self.delay + 4 * self.interval
+
     def bounds(self, until: float) -> Bounds:
         """Give what one of its HTTP requests may cost; ``until`` is when its next tick is due."""
         return Bounds(self.timeout, self.max_response, self.interval, until)

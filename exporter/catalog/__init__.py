@@ -122,8 +122,12 @@ def sanitise(name: str) -> str:
 
 
 def describe(known: Known) -> str:
-    """The HELP text: what it is, over which time, and whether groups may be added up."""
-    return f"{known.help}. Over the query's window; {'may' if known.additive else 'must not'} be summed across labels."
+    """The HELP text: what it is, over which time, and whether groups may be added up.
+
+    Short, for it is in every scrape. Several queries feed one family and tell of the same plays again.
+    """
+    summed = "may be summed across labels of one query" if known.additive else "must not be summed across labels"
+    return f"{known.help}. Over the query's window; {summed}."
 
 
 @cache

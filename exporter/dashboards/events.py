@@ -6,7 +6,7 @@ from exporter.dashboards import panels
 from exporter.dashboards.facts import BUFFERING, CONCURRENT, EXIT, FAILURE, PLAYS, SCORE, STARTUP, fact
 from exporter.dashboards.feeds import Feed
 from exporter.dashboards.offer import Offer, Shown
-from exporter.dashboards.spec import Board, Panel, Row, Steps, Target
+from exporter.dashboards.spec import Advice, Board, Panel, Row, Steps, Target
 
 IBM = "ibm_video"
 ACTIVE, PEAK = "ibm_video_active_view_segments", "ibm_video_peak_viewers"
@@ -56,8 +56,13 @@ def ibm(offer: Offer) -> Board:
         "IBM Video Streaming",
         "How many watch on IBM Video Streaming, what, where and on what?",
         (
-            Row("Now", tuple(_headline(feed, shown) for feed, each in exact if not feed.dimensions for shown in each)),
-            Row("Totals", tuple(panels.stat(shown) for shown in _totals(offer.of(IBM)))),
+            Row("Now", tuple(panels.stat(shown) for shown in _totals(offer.of(IBM)))),
+            Row(
+                "Single figures",
+                tuple(
+                    _named(panels.stat(shown), feed) for feed, each in exact if not feed.dimensions for shown in each
+                ),
+            ),
             Row(
                 "Trends",
                 tuple(
@@ -90,10 +95,6 @@ def _totals(offer: Offer) -> tuple[Shown, ...]:
     return plain.each(dict.fromkeys(role for feed in plain.feeds for role in feed.measures))
 
 
-def _headline(feed: Feed, shown: Shown) -> Panel | None:
-    return _named(panels.stat(shown), feed)
-
-
 def _named(panel: Panel | None, feed: Feed) -> Panel | None:
     """Put the query's name into the title, since several queries bring the same figure."""
     return panel and replace(panel, title=f"{panel.title} ({feed.name})")
@@ -103,9 +104,14 @@ def _peak(shown: Shown) -> Panel | None:
     panel = panels.stat(shown, title=f"Peak of {fact(shown.role).title.lower()}")
     # A subquery each window: what lies between is in the values.
     peak = f"max_over_time(({shown.expr})[$__range:{min(shown.window, 60)}s])"
+    said = Advice(
+        "How many were there at most, at a time in the period that is shown?",
+        "Near what encoders, CDNs and contracts were ordered for.",
+        "Tell those who deliver it, and order more before the next event.",
+    )
     return panel and replace(
         panel,
-        description=f"The most at a time in the period that is shown.\n\n{panel.description}",
+        description=said.text(panels.notes([shown])),
         targets=(Target(peak, panels.legend(shown)),),
     )
 
@@ -117,10 +123,14 @@ def _change(offer: Offer, shown: Shown) -> Panel | None:
         return None
     size = round(abs(known.bad - known.warn), 6)
     worse = Steps("red", ((-size, "yellow"), (-size / 2, "green")))
+    said = Advice(
+        f"Are viewers worse off than an hour ago? {known.title}: now, less what it was then.",
+        f"{'Below -' if known.low else 'From '}{panels.number(size, panel.unit)}, whatever the value itself is.",
+        known.next,
+    )
     return replace(
         panel,
-        description=f"Now less an hour ago. {'Below' if known.low else 'Above'} zero it has become worse.\n\n"
-        + panel.description,
+        description=said.text(panels.notes([shown])),
         targets=(Target(f"({shown.expr})\n-\n({ago.expr})", panels.legend(shown)),),
         steps=worse if known.low else Steps("green", ((size / 2, "yellow"), (size, "red"))),
     )

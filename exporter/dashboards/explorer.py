@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 
-from exporter.dashboards.facts import STARTUP
+from exporter.dashboards.facts import FACTS, STARTUP
 from exporter.dashboards.feeds import Feed
 from exporter.dashboards.offer import Offer, any_of, matchers, weight
-from exporter.dashboards.spec import Board, Choice, Link, Panel, Row, Steps, Target, uid
+from exporter.dashboards.spec import Advice, Board, Choice, Link, Panel, Row, Steps, Target, uid
 
 MOST = 10
+COMBINED = (
+    "Counts are added up; times, ratios and scores are averaged by plays, attempts or time watched, where the query "
+    "has them. What can be neither added up nor averaged (percentiles, distinct viewers) is only in the table of the "
+    "rows as they were polled."
+)
 
 
 def explorer(offer: Offer) -> Board | None:
@@ -43,11 +48,6 @@ def explorer(offer: Offer) -> Board | None:
 
 
 def _rows(feeds: tuple[Feed, ...], chosen: str) -> tuple[Row, ...]:
-    said = (
-        "Counts are added up; times, ratios and scores are averaged by plays, attempts or time watched, where the "
-        "query has them. What can be neither added up nor averaged (percentiles, distinct viewers) is only in the "
-        "table of the rows as they were polled."
-    )
     by_row, by_column = (_combined(feeds, chosen, ("source", label)) for label in ("row", "column"))
     return (
         Row(
@@ -56,7 +56,11 @@ def _rows(feeds: tuple[Feed, ...], chosen: str) -> tuple[Row, ...]:
                 Panel(
                     "stat",
                     "$metric of the selection",
-                    f"All that the filters above leave over. {said}",
+                    Advice(
+                        "What do the filters above leave over, all of it together?",
+                        "A value that is far from the one without the filters: these groups are it.",
+                        "Widen one filter at a time: the one that makes it well again names the cause.",
+                    ).text(COMBINED),
                     "short",
                     (Target(_combined(feeds, chosen, ("source",)), "{{source}}"),),
                     Steps("blue"),
@@ -71,7 +75,12 @@ def _rows(feeds: tuple[Feed, ...], chosen: str) -> tuple[Row, ...]:
                 Panel(
                     "timeseries",
                     f"$metric by ${label}",
-                    f"The {MOST} largest at each moment. {said} Click a line to keep only that.",
+                    Advice(
+                        f"Which ${label} is it? The {MOST} largest at each moment.",
+                        "A line that leaves the others, at the time when the trouble began.",
+                        "Click the line to keep only that, then look at the other labels. All lines alike: choose "
+                        "another label above.",
+                    ).text(COMBINED),
                     "short",
                     (Target(f"topk by (source) ({MOST}, {expr})", f"{{{{{label}}}}}"),),
                     Steps("blue"),
@@ -86,7 +95,11 @@ def _rows(feeds: tuple[Feed, ...], chosen: str) -> tuple[Row, ...]:
                 Panel(
                     "table",
                     "$metric by $row and $column",
-                    f"{said} Click a row to keep only that.",
+                    Advice(
+                        "Is it a row, a column, or one cell of both?",
+                        "A row or a column that is bad all along is the cause by itself; one cell is the pair.",
+                        "Click a row to keep only that.",
+                    ).text(COMBINED),
                     "short",
                     (Target(_combined(feeds, chosen, ("row", "column"))),),
                     Steps("blue"),
@@ -103,8 +116,12 @@ def _rows(feeds: tuple[Feed, ...], chosen: str) -> tuple[Row, ...]:
                 Panel(
                     "table",
                     "$metric as it was polled",
-                    "Each row of the query's last answer, as it is exported: percentiles and distinct viewers too. "
-                    "The column `row` repeats $row. Click a row to keep only that.",
+                    Advice(
+                        "What did the vendor say, row by row? The query's last answer as it is exported: percentiles "
+                        "and distinct viewers too. The column `row` repeats $row.",
+                        "Rows that differ from those above and below them once they are sorted by the value.",
+                        "Click a row to keep only that. Empty for this metric: the query above has another.",
+                    ).text(),
                     "short",
                     (Target(_copied(f'{{__name__="$metric", {chosen}}}', ("row",))),),
                     Steps("blue"),
@@ -133,22 +150,27 @@ def _combined(feeds: tuple[Feed, ...], chosen: str, by: tuple[str, ...]) -> str:
     """
     measures = [(feed, measure) for feed in feeds for measure in feed.measures.values() if measure.kind == "gauge"]
     added = sorted({measure.family for _, measure in measures if measure.additive})
-    averaged: dict[str, set[str]] = {}
+    averaged: dict[tuple[int, str], set[str]] = {}
     for feed, measure in measures:
         heavy = None if measure.additive else weight(feed, measure.role)
         if heavy:
-            averaged.setdefault(heavy.family, set()).add(measure.family)
+            averaged.setdefault((_rank(heavy.role), heavy.family), set()).add(measure.family)
     labels = ", ".join(by)
     terms = []
     if added:
         terms.append(f"sum by ({labels}) ({_copied(_selected(chosen, added), by)})")
-    for heavy_family, families in averaged.items():
+    for (_, heavy_family), families in sorted(averaged.items()):
         value, weighs = _selected(chosen, sorted(families)), f"{heavy_family}{{{chosen}}}"
         terms.append(
             f"sum by ({labels}) ({_copied(f'{value} * {weighs}', by)})\n/\n"
             f"(sum by ({labels}) ({_copied(f'({weighs} and {value})', by)}) > 0)"
         )
     return "\nor\n".join(terms)
+
+
+def _rank(role: str) -> int:
+    """Say how far back a weight stands among those of any family: of two that a query has the better goes first."""
+    return max(known.weights.index(role) for known in FACTS.values() if role in known.weights)
 
 
 def _selected(chosen: str, families: list[str]) -> str:

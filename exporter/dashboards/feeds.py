@@ -51,6 +51,10 @@ class Feed:
     whole: bool
     aside: bool
     window: int
+    late: int
+    """Seconds after which what it brought is late: one interval more than usual."""
+    oldest: int
+    """Seconds after which it is too old."""
     note: str
 
     @property
@@ -92,6 +96,8 @@ def _feed(config: Config, queries: list[Query]) -> Feed:
         whole=not partial and query.endpoint != "smartquery",
         aside=query.endpoint == "error" or bool(endpoint and endpoint.instead),
         window=query.window,
+        late=query.delay + 2 * query.interval,
+        oldest=query.oldest,
         note=" ".join(_notes(query)),
     )
 
@@ -128,7 +134,7 @@ def _notes(query: Query) -> Iterable[str]:
     """Say in words what of all there is a query shows."""
     yield f"Query `{query.name}`: the last {minutes(query.window)}, {minutes(query.delay)} late."
     if query.filters:
-        yield "; ".join(f"Only {name} {' or '.join(values)}" for name, values in query.filters) + "."
+        yield "Only " + ", ".join(f"{name} {' or '.join(values)}" for name, values in query.filters) + "."
     if query.having:
         yield f"Only rows with {query.having}."
     if query.top:

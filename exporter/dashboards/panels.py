@@ -1,12 +1,13 @@
 """Panels of metrics: headline, trend, worst groups, table. Each is ``None`` where there is nothing to show."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from exporter.dashboards.facts import Fact, fact
 from exporter.dashboards.feeds import Feed
 from exporter.dashboards.offer import Offer, Shown, among, any_of, matchers, variable
-from exporter.dashboards.spec import Link, Panel, Row, Steps, Target, uid
+from exporter.dashboards.spec import Advice, Link, Panel, Row, Steps, Target, uid
 
 OWN = "video_analytics_exporter"
 WIDTH = 24
@@ -34,6 +35,13 @@ def steps(known: Fact) -> Steps:
     return Steps("green", ((known.warn, "yellow"), (known.bad, "red")))
 
 
+def age(feeds: Iterable[Feed]) -> Steps:
+    """Give the colours of how old the data of some queries is: none is late before the slowest of them is."""
+    feeds = tuple(feeds)
+    late, oldest = max(feed.late for feed in feeds), max(feed.oldest for feed in feeds)
+    return Steps("green", ((late, "yellow"), (oldest, "red")))
+
+
 def stat(shown: Shown | None, *, title: str = "", width: int = 4, link: Link | None = None) -> Panel | None:
     """Show how it is now, for each source. Instant: the last point of a range may be hours old."""
     if shown is None:
@@ -58,13 +66,17 @@ def trend(title: str, each: Iterable[Shown | None], *, width: int = 12) -> Panel
     found = [shown for shown in each if shown]
     if not found:
         return None
+    first = fact(found[0].role)
+    limits = (
+        f"The dashed lines are the limits of: {first.title.lower()}." if len(found) > 1 and steps(first).above else ""
+    )
     return Panel(
         "timeseries",
         title,
-        described(found),
+        described(found, limits),
         found[0].measure.unit,
         tuple(Target(shown.expr, legend(shown, fact(shown.role).title if len(found) > 1 else "")) for shown in found),
-        steps(fact(found[0].role)),
+        steps(first),
         width,
         feeds=feeds_of(found),
     )
@@ -79,7 +91,7 @@ def trend_by(offer: Offer, shown: Shown | None, *, width: int = 12) -> Panel | N
     return Panel(
         "timeseries",
         f"{known.title} by {words(shown.by)}",
-        described([shown], f"At each moment the {MOST} {'lowest' if known.low else 'highest'}."),
+        _grouped(shown, f"At each moment the {MOST} {'lowest' if known.low else 'highest'}."),
         shown.measure.unit,
         (Target(f"{pick} by (source) ({MOST}, {among(offer, shown)})", legend(shown)),),
         steps(known),
@@ -98,7 +110,7 @@ def worst(offer: Offer, shown: Shown | None, *, width: int = 8) -> Panel | None:
     return Panel(
         "bargauge",
         f"{known.title}: worst {words(shown.by)}",
-        described([shown], "Groups with less than a hundredth of the volume are left out. Click one to explore it."),
+        _grouped(shown, "Groups with less than a hundredth of the volume are left out."),
         shown.measure.unit,
         (Target(f"{sort}({pick} by (source) ({MOST}, {among(offer, shown)}))", legend(shown)),),
         steps(known),
@@ -115,7 +127,7 @@ def table(offer: Offer, title: str, each: Sequence[Shown], *, width: int = WIDTH
     return Panel(
         "table",
         title,
-        described(each, "Click a row to explore it."),
+        _side_by_side(each),
         each[0].measure.unit,
         tuple(
             Target(shown.expr, "", fact(shown.role).title, shown.measure.unit, steps(fact(shown.role)))
@@ -131,8 +143,8 @@ def table(offer: Offer, title: str, each: Sequence[Shown], *, width: int = WIDTH
 
 def health(asked: Iterable[Feed]) -> Row:
     """Say whether what the dashboard shows is fresh: the last row of each."""
-    chosen = f"query=~{any_of(feed.name for feed in asked)}"
-    chosen = matchers(extra=chosen)
+    asked = tuple(asked)
+    chosen = matchers(extra=f"query=~{any_of(feed.name for feed in asked)}")
     success, end = f"{OWN}_query_success{{{chosen}}}", f"{OWN}_query_window_end_timestamp_seconds{{{chosen}}}"
     return Row(
         "Exporter health",
@@ -140,8 +152,11 @@ def health(asked: Iterable[Feed]) -> Row:
             Panel(
                 "stat",
                 "Queries that fail",
-                "Queries of this dashboard whose last poll failed: what they show is old, and soon gone. "
-                "Click for the reasons.",
+                Advice(
+                    "Can the panels above be believed? Queries of this dashboard whose last poll failed.",
+                    "Any: what they show is old, and soon gone.",
+                    "Click for the reasons.",
+                ).text(),
                 "short",
                 (Target(f"count({success} == 0) or 0 * count({success})", "failing"),),
                 Steps("green", ((1, "red"),)),
@@ -152,11 +167,15 @@ def health(asked: Iterable[Feed]) -> Row:
             Panel(
                 "timeseries",
                 "Age of the data",
-                "How long ago the period ended that each query's values are of. It is never less than the query's "
-                "`delay`; a line that rises is a query that fails, or a vendor that is late.",
+                Advice(
+                    "Of when is what is shown above? How long ago the period ended that each query's values are of; "
+                    "never less than the query's `delay`.",
+                    "A line that rises: its query fails, or the vendor is late.",
+                    "Click for the reasons; until it falls, take that query's figures as history.",
+                ).text(),
                 "s",
                 (Target(f"time() - max by (source, query) ({end})", "{{query}} ({{source}})"),),
-                Steps("green", ((600, "yellow"), (900, "red"))),
+                age(asked),
                 18,
                 6,
                 HEALTH,
@@ -189,13 +208,62 @@ def explore(offer: Offer, shown: Shown, value: str) -> Link | None:
 
 
 def described(each: Sequence[Shown], more: str = "") -> str:
-    """Say what a panel shows, what to do about it, and from which query it is."""
-    parts = []
-    for shown in each:
-        meaning = shown.measure.help.partition(" Over the query's window;")[0].rstrip(".")
-        parts.append(" ".join(filter(None, [f"{meaning}.", fact(shown.role).next])))
-    notes = dict.fromkeys(feed.note for shown in each for feed in shown.feeds)
-    return "\n\n".join(dict.fromkeys(filter(None, [*parts, more, *notes])))
+    """Say which questions a panel answers, what is bad, what is done then, and from which query it is."""
+    return advice(each).text(more, notes(each))
+
+
+def advice(each: Sequence[Shown]) -> Advice:
+    """Give what is known of some metrics; of several, each with its title."""
+    found = {fact(shown.role).title: _advice(shown) for shown in each}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return Advice(
+        "\n".join(f"- *{title}:* {one.question}" for title, one in found.items()),
+        "\n".join(["", *(f"- *{title}:* {one.bad}" for title, one in found.items())]),
+        " ".join(dict.fromkeys(one.next for one in found.values())),
+    )
+
+
+def notes(each: Sequence[Shown]) -> str:
+    """Say from which queries some metrics are."""
+    return "\n\n".join(dict.fromkeys(feed.note for feed in feeds_of(each)))
+
+
+def _advice(shown: Shown) -> Advice:
+    known, unit = fact(shown.role), shown.measure.unit
+    meaning = shown.measure.help.partition(" Over the query's window;")[0].rstrip(".")
+    bad = known.wrong
+    if known.warn is not None and known.bad is not None:
+        side = "below" if known.low else "from"
+        bad = f"{side.capitalize()} {number(known.bad, unit)}; it deserves a look {side} {number(known.warn, unit)}."
+    return Advice(f"{known.ask} {meaning}.", bad, known.next)
+
+
+def _grouped(shown: Shown, more: str) -> str:
+    """Say what one group among others tells."""
+    found = _advice(shown)
+    alike = "One that stands apart is the cause: click it to split it further. All alike: look at what they share."
+    aside = alike if steps(fact(shown.role)).above else f"{found.next} Click a group to split it further."
+    return replace(found, question=f"Which {words(shown.by)} is it? {found.question}", next=aside).text(
+        more, notes([shown])
+    )
+
+
+def _side_by_side(each: Sequence[Shown]) -> str:
+    names, by = ", ".join(fact(shown.role).title.lower() for shown in each), words(each[0].by)
+    coloured = any(steps(fact(shown.role)).above for shown in each)
+    return Advice(
+        f"Which {by} is it, and what else is wrong there? For each: {names}.",
+        "Yellow and red cells, in a row with enough plays or attempts: a row of few is chance."
+        if coloured
+        else fact(each[0].role).wrong,
+        "Sort by the column that is bad, and click the row to split it further.",
+    ).text(notes(each))
+
+
+def number(value: float, unit: str) -> str:
+    """Write a limit as a person reads it."""
+    return f"{value * 100:g}%" if unit == "percentunit" else f"{value:g} s" if unit == "s" else f"{value:g}"
 
 
 def legend(shown: Shown, name: str = "") -> str:

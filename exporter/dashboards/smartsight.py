@@ -22,7 +22,7 @@ from exporter.dashboards.facts import (
 )
 from exporter.dashboards.feeds import Feed
 from exporter.dashboards.offer import Offer, any_of, matchers, quantile, spent
-from exporter.dashboards.spec import Board, Panel, Row, Steps, Target
+from exporter.dashboards.spec import Advice, Board, Panel, Row, Steps, Target
 
 MEDIAN, P95, P99 = (f"smartsight_startup_time_{name}_seconds" for name in ("median", "p95", "p99"))
 MEAN = "smartsight_startup_time_avg_seconds"
@@ -171,9 +171,12 @@ def _objective(offer: Offer, role: str, title: str) -> Panel | None:
     return Panel(
         "stat",
         title,
-        f"How much of the budget the period that is shown has spent: the objective admits {budget:.0%} "
-        f"({fact(role).title.lower()}), by volume, and 100 % here is all of it. Above that, look below who is hit.\n\n"
-        + panels.described([shown]),
+        Advice(
+            f"Is the objective kept? The share of its budget that the period that is shown has spent: it admits "
+            f"{budget:.0%} ({fact(role).title.lower()}), by volume.",
+            "From 100% the budget is overspent; from 75% it soon will be.",
+            "See below who is hit. Choose 30 days above for the objective itself.",
+        ).text(panels.notes([shown])),
         "percentunit",
         (Target(f"({expr})\n/\n{budget}", panels.legend(shown)),),
         Steps("green", ((0.75, "yellow"), (1, "red"))),
@@ -217,8 +220,12 @@ def _quantiles(offer: Offer, role: str, title: str) -> Panel | None:
     return Panel(
         "timeseries",
         f"{title}{f' by {panels.words(by)}' if by else ''}",
-        "Half of the sessions were below the median, 95 of a hundred below p95, as far as the buckets tell: "
-        f"within one window, so a thin group jumps.\n\n{feed.note}",
+        Advice(
+            "Is it all sessions, or the slowest few? Half of them were below the median, 95 of a hundred below p95, as "
+            "far as the buckets tell.",
+            "Median and p95 of a group rise together: all of its sessions are hit. A thin group jumps by chance.",
+            "Median too: go to that group's table below. p95 alone: a device or a network within it, see Explorer.",
+        ).text(feed.note),
         measure.unit,
         tuple(
             Target(quantile(feed, role, share, by), " ".join((name, *(f"{{{{{label}}}}}" for label in by))))

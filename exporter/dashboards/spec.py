@@ -20,6 +20,20 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """What a panel's description says: which question it answers, what is bad, and what is done then."""
+
+    question: str
+    bad: str
+    next: str
+
+    def text(self, *notes: str) -> str:
+        """Write it as Markdown, with notes below."""
+        said = (self.question, f"**Bad:** {self.bad}", f"**Next:** {self.next}", *notes)
+        return "\n\n".join(dict.fromkeys(filter(None, said)))
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One expression; ``name`` is its column in a table."""
 

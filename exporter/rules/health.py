@@ -14,8 +14,6 @@ from exporter.rules.model import Alert
 
 P = "video_analytics_exporter"
 EACH = "job, instance, source"
-MISSED = 4
-"""Intervals without a good answer, after which data is too old; one poll may fail and be made again."""
 
 OF, QUERY, VALUE = "{{ $labels.source }}", "{{ $labels.query }}", "{{ $value | humanizeDuration }}"
 
@@ -35,7 +33,7 @@ def _on_queries(config: Config, lookback: str) -> Iterator[Alert]:
         "critical",
         "exporter",
         f"{OF}: the data of {QUERY} is too old",
-        f"The values of the query {QUERY} end {VALUE} ago, more than its delay and {MISSED} intervals: polls "
+        f"The values of the query {QUERY} end {VALUE} ago, more than its delay and 4 intervals: polls "
         "fail or hang. What other alerts say of this query is of then.",
         "1m",
     )
@@ -143,7 +141,7 @@ def _too_old(config: Config) -> Iterator[str]:
     """
     limits: defaultdict[int, dict[str, None]] = defaultdict(dict)
     for query in config.queries:
-        limits[query.delay + MISSED * query.interval][query.name] = None
+        limits[query.oldest][query.name] = None
     for limit, names in sorted(limits.items()):
         matcher = _one_of(names)
         yield f"time() - {P}_query_window_end_timestamp_seconds{{query{matcher}}} > {limit}"

@@ -38,6 +38,15 @@ def test_every_panel_has_thresholds_that_rise(board, tools):
         assert values == sorted(set(values))
 
 
+def test_every_description_says_what_is_asked_what_is_bad_and_what_is_done_then(board, tools):
+    for panel in tools.panels(board):
+        parts = r"(.+)\n\n\*\*Bad:\*\* (.+)\n\n\*\*Next:\*\* ([^\n]+)(\n\n.+)?"
+        question, bad, after, _ = re.fullmatch(parts, panel["description"], re.DOTALL).groups()
+        assert "?" in question, panel["title"]
+        assert bad.endswith("."), panel["title"]
+        assert after.endswith("."), panel["title"]
+
+
 def test_every_row_has_panels_and_the_last_is_of_the_exporter(board):
     types = [panel["type"] for panel in board["panels"]]
     assert types[0] == "row"

@@ -3,9 +3,11 @@
 import pytest
 
 from exporter.config import load
+from exporter.dashboards.explorer import explorer
 from exporter.dashboards.facts import BUFFERING, FAILURE, PLAYS, STARTUP
 from exporter.dashboards.feeds import feeds
 from exporter.dashboards.offer import Offer, spent
+from exporter.dashboards.panels import age
 
 P95 = "smartsight_startup_time_p95_seconds"
 SOURCES = """
@@ -113,3 +115,24 @@ def test_labels_that_a_scrape_has_already_are_asked_by_the_name_that_prometheus_
     found = offer("name: q, source: mm, metrics: [latency], dimensions: [instance, row]")
     shown = found.shown(STARTUP, ("exported_instance", "row"))
     assert 'exported_instance=~"$exported_instance", row=~"$label_row"' in shown.expr
+
+
+def test_the_explorer_weighs_buffering_by_watch_time_where_the_chosen_query_has_it(offer):
+    board = explorer(
+        offer(
+            "name: plays, source: mm, metrics: [viewercount, latency, bufferingratio], dimensions: [cdn]",
+            "name: both, source: mm, metrics: [viewercount, playdur, bufferingratio], dimensions: [cdn, country]",
+        )
+    )
+    added, by_watch_time, by_plays = board.panels[0].targets[0].expr.split("\nor\n")
+    assert "smartsight_plays" in added
+    assert '__name__=~"smartsight_buffering_ratio"' in by_watch_time
+    assert "* smartsight_playtime_seconds" in by_watch_time
+    assert '__name__=~"smartsight_buffering_ratio|smartsight_startup_time_seconds"' in by_plays
+
+
+def test_data_is_old_when_its_query_should_have_been_polled_again(offer):
+    slow = "name: slow, source: mm, metrics: [viewercount], interval: 1h"
+    fast = "name: fast, source: mm, metrics: [viewercount]"
+    assert age(offer(fast).feeds).above == ((240, "yellow"), (360, "red"))
+    assert age(offer(fast, slow).feeds).above == ((7320, "yellow"), (14520, "red"))
