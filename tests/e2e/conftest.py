@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from exporter import rules
 from exporter.simulator.ibm_video import IbmVideo
 from exporter.simulator.serve import serve
 from exporter.simulator.smartsight import SmartSight
@@ -175,44 +176,72 @@ class Prometheus:
         return next(iter(self.query(expression).values()), None)
 
 
-@pytest.fixture
-def prometheus(tmp_path):
-    """Start a real Prometheus that scrapes a target every second."""
-    processes = []
+def free_port():
+    """Neither Prometheus nor Alertmanager can be asked which port it took, so one is found for it."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+        return free.getsockname()[1]
 
-    def prometheus(target):
-        config = tmp_path / "prometheus.yml"
-        host = urllib.parse.urlsplit(target).netloc
-        scrape = {"job_name": "video", "scrape_interval": "1s", "static_configs": [{"targets": [host]}]}
-        config.write_text(json.dumps({"scrape_configs": [scrape]}))
-        # Prometheus can't be asked which port it took, so one is found for it.
-        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
-            port = free.getsockname()[1]
-        with (tmp_path / "prometheus.log").open("w") as log:
-            process = subprocess.Popen(
-                [
-                    shutil.which("prometheus"),
-                    f"--config.file={config}",
-                    f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-                    f"--web.listen-address=127.0.0.1:{port}",
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "GOMAXPROCS": "1"},
+
+@pytest.fixture
+def server(tmp_path):
+    """Start a server by its command and wait until it is ready; it is killed in the end. Gives its address."""
+    started = []
+
+    def server(command, *arguments):
+        url = f"http://127.0.0.1:{free_port()}"
+        arguments = (f"--web.listen-address={url.removeprefix('http://')}", *arguments)
+        with (tmp_path / f"{command}.log").open("w") as log:
+            env = {**os.environ, "GOMAXPROCS": "1"}
+            started.append(
+                subprocess.Popen([shutil.which(command), *arguments], stdout=log, stderr=subprocess.STDOUT, env=env)
             )
-        processes.append(process)
 
         def ready():
             with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"http://127.0.0.1:{port}/-/ready", trust_env=False).is_success
+                return httpx.get(f"{url}/-/ready", trust_env=False).is_success
 
-        wait_until(ready, "Prometheus is ready")
-        return Prometheus(f"http://127.0.0.1:{port}")
+        wait_until(ready, f"{command} is ready")
+        return url
 
-    yield prometheus
-    for process in processes:
+    yield server
+    for process in started:
         process.kill()
         process.wait(PATIENCE)
+
+
+@pytest.fixture
+def prometheus(server, tmp_path):
+    """Start a real Prometheus that scrapes a target every second, and evaluates rules as often."""
+
+    def prometheus(target, groups=(), alertmanager=None):
+        config = tmp_path / "prometheus.yml"
+        (tmp_path / "rules.yml").write_text(rules.render(groups, rules.RUNBOOKS), "utf-8")
+        scrape = {"job_name": "video", "static_configs": [{"targets": [host(target)]}]}
+        managers = [{"static_configs": [{"targets": [host(alertmanager)]}]}] if alertmanager else []
+        config.write_text(
+            json.dumps(
+                {
+                    "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                    "scrape_configs": [scrape],
+                    "rule_files": ["rules.yml"] if groups else [],
+                    "alerting": {"alertmanagers": managers},
+                }
+            )
+        )
+        return Prometheus(
+            server(
+                "prometheus",
+                f"--config.file={config}",
+                f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+                "--rules.alert.resend-delay=1s",
+            )
+        )
+
+    return prometheus
+
+
+def host(url):
+    return urllib.parse.urlsplit(url).netloc
 
 
 @pytest.fixture
