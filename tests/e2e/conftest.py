@@ -37,8 +37,13 @@ def wait_until(condition, what):
     pytest.fail(f"not within {PATIENCE} s: {what}")
 
 
+# One client for all: making one reads the system's certificates, which costs more than most requests. Servers come and
+# go, so no connection is kept.
+CLIENT = httpx.Client(timeout=10, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+
+
 def fetch(url, **headers):
-    return httpx.get(url, headers=headers, timeout=5, trust_env=False).text
+    return CLIENT.get(url, headers=headers).text
 
 
 @dataclass
@@ -163,11 +168,16 @@ class Prometheus:
     def __init__(self, url):
         self.url = url
 
+    def ask(self, path, **parameters):
+        """The data that its API answers with."""
+        answer = CLIENT.get(f"{self.url}/api/v1/{path}", params=parameters).json()
+        assert answer["status"] == "success", f"{parameters}: {answer}"
+        return answer["data"]
+
     def query(self, expression):
         """The result of an instant query: label sets without name, job and instance, and values."""
-        answer = json.loads(fetch(f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"))
         found = {}
-        for result in answer["data"]["result"]:
+        for result in self.ask("query", query=expression)["result"]:
             labels = {name: value for name, value in result["metric"].items() if name not in ("job", "instance")}
             found[frozenset(labels.items())] = float(result["value"][1])
         return found
@@ -198,7 +208,7 @@ def server(tmp_path):
 
         def ready():
             with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"{url}/-/ready", trust_env=False).is_success
+                return CLIENT.get(f"{url}/-/ready").is_success
 
         wait_until(ready, f"{command} is ready")
         return url
@@ -248,3 +258,9 @@ def host(url):
 def until():
     """The function that waits for a condition."""
     return wait_until
+
+
+@pytest.fixture
+def client():
+    """Ask servers that are nobody's here."""
+    return CLIENT

@@ -6,7 +6,6 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 from starlette.responses import PlainTextResponse
@@ -17,10 +16,6 @@ from exporter.simulator import world
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30
-
-
-def get(url, **params):
-    return httpx.get(url, params=params, timeout=5, trust_env=False)
 
 
 def at_once(groups):
@@ -107,7 +102,7 @@ def bad_cdn(monkeypatch):
 @pytest.mark.real("prometheus")
 @pytest.mark.real("prometheus-alertmanager")
 def test_a_bad_cdn_is_paged_and_stale_data_inhibits_it(  # the whole way, so all that stands along it
-    vendors, bad_cdn, run, prometheus, alertmanager, hook, until
+    vendors, bad_cdn, run, prometheus, alertmanager, hook, until, client
 ):
     # The exporter's file, and what the rules are made of: the same.
     config = {
@@ -140,7 +135,7 @@ def test_a_bad_cdn_is_paged_and_stale_data_inhibits_it(  # the whole way, so all
     assert not hook.named("DataTooOld")
 
     def known(name):
-        return get(f"{alertmanager}/api/v2/alerts", filter=f'alertname="{name}"').json()
+        return client.get(f"{alertmanager}/api/v2/alerts", params={"filter": f'alertname="{name}"'}).json()
 
     def inhibited():
         """Whether all alerts on the CDN are, by the one on old data: the open circuit inhibits them, too."""

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import time
-import urllib.parse
 from pathlib import Path
 
 import httpx
@@ -108,13 +107,6 @@ def backfill(page, directory):
     subprocess.run([shutil.which("promtool"), *command], check=True, capture_output=True)
 
 
-def ask(server, path, **parameters):
-    url = f"{server.url}/api/v1/{path}?{urllib.parse.urlencode(parameters, doseq=True)}"
-    answer = httpx.get(url, timeout=10, trust_env=False).json()
-    assert answer["status"] == "success", f"{parameters}: {answer}"
-    return answer["data"]
-
-
 def selectors(expression):
     """The selectors of an expression as they stand, without ranges and offsets, and their metrics."""
     found = []
@@ -130,7 +122,7 @@ def silent_panels(server, board):
     for panel in panels(board):
         for target in panel["targets"]:
             asked = fill(target["expr"], board)
-            if panel["title"] not in SILENT and not ask(server, "query", query=asked)["result"]:
+            if panel["title"] not in SILENT and not server.query(asked):
                 yield f"{board['title']}: {panel['title']}: {asked}"
 
 
@@ -140,7 +132,7 @@ def silent_variables(server, board):
         if variable["type"] != "query":
             continue
         asked, label = re.fullmatch(r"label_values\((.+), (\w+)\)", fill(variable["query"]["query"], board)).groups()
-        found = ask(server, f"label/{label}/values", **{"match[]": asked})
+        found = server.ask(f"label/{label}/values", **{"match[]": asked})
         if not found or (variable["current"]["value"] not in ("$__all", *found)):
             yield f"{board['title']}: variable {variable['name']}: {found}: {asked}"
 
