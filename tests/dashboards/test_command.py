@@ -10,7 +10,7 @@ import click.testing
 import promql_parser
 import pytest
 import yaml
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from exporter import demo
@@ -96,6 +96,7 @@ def test_promtool_takes_the_configuration_of_the_compose_file():
     assert result.returncode == 0, result.stderr
 
 
+@settings(max_examples=40)  # each makes all dashboards
 @given(name=st.text(st.characters(exclude_characters="$", exclude_categories=["Cs"]), min_size=1))
 def test_any_name_of_a_query_gives_expressions_that_parse(name):
     source = {"type": "smartsight", "customer_id": 1, "auth": {"api_key": "k"}}
