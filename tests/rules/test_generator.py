@@ -34,6 +34,7 @@ FAILURES = ["attempts", "failurerate"]
 CONFIGURATIONS = {
     "one query": text(query("q", FAILURES)),
     "the readme's": text(query("by_cdn", ["viewercount", "latency", "bufferingratio"], dimensions=["cdn"])),
+    "watch time": text(query("q", ["viewercount", "bufferingratio", "playdur"], dimensions=["cdn"])),
     "nothing to compare": text(query("q", ["cbrsize"])),
     "ibm only": text(query("views", ["total_views"], "ibm", dimensions=["country"]), ibm=IBM),
     "two sources and own labels": text(
@@ -75,6 +76,20 @@ def test_the_broadest_query_is_read():
     )
     assert found["source:smartsight_startup_failure_ratio:weight"].labels == (("source", "mm"), ("query", "by_cdn"))
     assert found["source_country:smartsight_startup_failure_ratio:weight"].labels[1] == ("query", "by_both")
+
+
+@pytest.mark.parametrize(("more", "weight"), [([], "smartsight_plays"), (["playdur"], "smartsight_playtime_seconds")])
+def test_buffering_is_weighed_by_watch_time_where_the_query_has_it(more, weight):
+    found = made(query("q", ["viewercount", "bufferingratio", *more], dimensions=["cdn"]))
+    for level in ("source", "source_cdn"):
+        assert weight in found[f"{level}:smartsight_buffering_ratio:weight"].expr
+        assert weight in found[f"{level}:smartsight_buffering_ratio:weighted_sum"].expr
+        assert "smartsight_plays" in found[f"{level}:smartsight_buffering_ratio:volume"].expr
+    assert "buffering_ratio:volume >= 100" in found["BufferingHigh"].expr
+
+
+def test_watch_time_alone_counts_nobody():
+    assert "BufferingHigh" not in made(query("q", ["bufferingratio", "playdur"]))
 
 
 def test_what_no_query_tells_has_no_rule():
