@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from exporter.dashboards.facts import FACTS, STARTUP
 from exporter.dashboards.feeds import Feed
-from exporter.dashboards.offer import Offer, any_of, matchers, weight
+from exporter.dashboards.offer import Offer, any_of, matchers, once, weight
 from exporter.dashboards.spec import Advice, Board, Choice, Link, Panel, Row, Steps, Target, uid
 
 MOST = 10
@@ -25,7 +25,7 @@ def explorer(offer: Offer) -> Board | None:
     labels = tuple(dict.fromkeys(label for feed in feeds for label in feed.dimensions))
     families = _gauges(first)
     measure = first.measures.get(STARTUP) or first.measures[families[0]]
-    chosen = _chosen(labels, feeds)
+    chosen = _chosen(feeds)
     every = f"__name__=~{any_of(sorted({feed.measures[role].family for feed in feeds for role in _gauges(feed)}))}"
     return Board(
         "explorer",
@@ -38,7 +38,7 @@ def explorer(offer: Offer) -> Board | None:
                 "metric",
                 "Metric",
                 (measure.family,),
-                f"label_values({{{every}, {_chosen((), ())}}}, __name__)",
+                f"label_values({{{every}, {_chosen(())}}}, __name__)",
             ),
             Choice("row", "Rows", labels),
             Choice("column", "Columns", (*labels[1:2], *labels[:1], *labels[2:])),
@@ -138,9 +138,15 @@ def _gauges(feed: Feed) -> tuple[str, ...]:
     return tuple(role for role, measure in feed.measures.items() if measure.kind == "gauge")
 
 
-def _chosen(labels: Iterable[str], feeds: tuple[Feed, ...]) -> str:
-    own = dict.fromkeys(label for feed in feeds for label in feed.own)
-    return matchers(dict.fromkeys((*own, *labels)), 'query="$query"')
+def _labels(feeds: Iterable[Feed]) -> tuple[str, ...]:
+    """Give the labels of all that can be chosen: those of the sources first."""
+    feeds = tuple(feeds)
+    own = (label for feed in feeds for label in feed.own)
+    return tuple(dict.fromkeys((*own, *(label for feed in feeds for label in feed.dimensions))))
+
+
+def _chosen(feeds: Iterable[Feed]) -> str:
+    return matchers(_labels(feeds), 'query="$query"')
 
 
 def _combined(feeds: tuple[Feed, ...], chosen: str, by: tuple[str, ...]) -> str:
@@ -158,13 +164,12 @@ def _combined(feeds: tuple[Feed, ...], chosen: str, by: tuple[str, ...]) -> str:
     labels = ", ".join(by)
     terms = []
     if added:
-        terms.append(f"sum by ({labels}) ({_copied(_selected(chosen, added), by)})")
+        terms.append(f"sum by ({labels}) ({_copied(once(_selected(chosen, added), _labels(feeds)), by)})")
     for (_, heavy_family), families in sorted(averaged.items()):
         value, weighs = _selected(chosen, sorted(families)), f"{heavy_family}{{{chosen}}}"
-        terms.append(
-            f"sum by ({labels}) ({_copied(f'{value} * {weighs}', by)})\n/\n"
-            f"(sum by ({labels}) ({_copied(f'({weighs} and {value})', by)}) > 0)"
-        )
+        product = once(f"{value} * {weighs}", _labels(feeds))
+        weighed = once(f"{weighs} and {value}", _labels(feeds))
+        terms.append(f"sum by ({labels}) ({_copied(product, by)})\n/\n(sum by ({labels}) ({_copied(weighed, by)}) > 0)")
     return "\nor\n".join(terms)
 
 

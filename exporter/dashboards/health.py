@@ -19,7 +19,7 @@ from exporter.dashboards.panels import age
 from exporter.dashboards.spec import Advice, Board, Choice, Panel, Row, Steps, Target
 from exporter.dashboards.traffic import FAILURES, SCRAPES, VENDORS
 
-DOWN = f"(up{{{TARGET}}} and on (job) last_over_time({own('build_info', TARGET)}[1d]))"
+DOWN = f"(up{{{TARGET}}} and on (job) last_over_time({own('build_info', TARGET)}[1w]))"
 
 
 def health(offer: Offer) -> Board:

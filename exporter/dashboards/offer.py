@@ -155,6 +155,11 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def once(expr: str, labels: Iterable[str]) -> str:
+    """Take each series once, by the labels of its data: replicas of an exporter bring it several times."""
+    return f"max by ({', '.join(('source', *labels))}) ({expr})"
+
+
 def among(offer: Offer, shown: Shown) -> str:
     """Leave out groups that have less than a hundredth of all volume: one failure of three attempts is no news."""
     known = fact(shown.role)
@@ -199,9 +204,10 @@ def _rolled(feed: Feed, role: str, by: tuple[str, ...], only: str, ago: str) -> 
         return f"max by ({labels}) ({value})"
     heavy = None if measure.additive else weight(feed, role)
     if heavy is None:
-        return f"sum by ({labels}) ({value})"
+        return f"sum by ({labels}) ({once(value, feed.labels)})"
     weighs = selector(heavy.family, feed, only) + offset
-    return f"sum by ({labels}) ({value} * {weighs})\n/\n(sum by ({labels}) ({weighs} and {value}) > 0)"
+    product, weighed = (once(each, feed.labels) for each in (f"{value} * {weighs}", f"{weighs} and {value}"))
+    return f"sum by ({labels}) ({product})\n/\n(sum by ({labels}) ({weighed}) > 0)"
 
 
 def labels_of(feeds: Iterable[Feed]) -> Iterator[tuple[str, tuple[Feed, ...]]]:

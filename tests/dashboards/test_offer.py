@@ -6,7 +6,7 @@ from exporter.config import load
 from exporter.dashboards.explorer import explorer
 from exporter.dashboards.facts import BUFFERING, FAILURE, PLAYS, STARTUP
 from exporter.dashboards.feeds import feeds
-from exporter.dashboards.offer import Offer, spent
+from exporter.dashboards.offer import Offer, once, spent
 from exporter.dashboards.panels import age
 
 P95 = "smartsight_startup_time_p95_seconds"
@@ -46,11 +46,17 @@ def test_a_query_with_just_these_labels_is_shown_as_it_is(offer):
 def test_counts_are_added_up_and_ratios_averaged_by_what_they_are_shares_of(offer):
     found = offer("name: q, source: mm, metrics: [attempts, failurerate], dimensions: [cdn, country]")
     chosen = '{job=~"$job", instance=~"$instance", source=~"$source", query="q", cdn=~"$cdn", country=~"$country"}'
+    by = ("cdn", "country")
     ratio, attempts = f"smartsight_startup_failure_ratio{chosen}", f"smartsight_attempts{chosen}"
-    assert found.shown("smartsight_attempts", ("cdn",)).expr == f"sum by (source, cdn) ({attempts})"
+    assert found.shown("smartsight_attempts", ("cdn",)).expr == f"sum by (source, cdn) ({once(attempts, by)})"
     assert found.shown(FAILURE, ("cdn",)).expr == (
-        f"sum by (source, cdn) ({ratio} * {attempts})\n/\n(sum by (source, cdn) ({attempts} and {ratio}) > 0)"
+        f"sum by (source, cdn) ({once(f'{ratio} * {attempts}', by)})\n/\n"
+        f"(sum by (source, cdn) ({once(f'{attempts} and {ratio}', by)}) > 0)"
     )
+
+
+def test_replicas_of_an_exporter_count_once():
+    assert once("plays", ("cdn",)) == "max by (source, cdn) (plays)"
 
 
 @pytest.mark.parametrize("metrics", ["p95_latency, viewercount", "uniqueviewercount, viewercount", "latency"])
