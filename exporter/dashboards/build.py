@@ -23,8 +23,9 @@ with warnings.catch_warnings():
     from grafana_foundation_sdk.models import table as table_models
     from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from exporter.dashboards.advice import words
 from exporter.dashboards.offer import any_of, labels_of, matchers, variable
-from exporter.dashboards.panels import OWN, words
+from exporter.dashboards.panels import OWN
 from exporter.dashboards.spec import TAG, Board, Choice, Panel, Steps, Target
 
 SOURCE = common_models.DataSourceRef(type_val="prometheus", uid="${datasource}")

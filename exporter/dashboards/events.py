@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from exporter.dashboards import panels
+from exporter.dashboards.advice import notes, number, words
 from exporter.dashboards.facts import BUFFERING, CONCURRENT, EXIT, FAILURE, PLAYS, SCORE, STARTUP, fact
 from exporter.dashboards.feeds import Feed
 from exporter.dashboards.offer import Offer, Shown
@@ -75,7 +76,7 @@ def ibm(offer: Offer) -> Board:
             Row(
                 "In numbers",
                 tuple(
-                    panels.table(offer, f"{feed.name}, by {panels.words(feed.dimensions)}", each, width=12)
+                    panels.table(offer, f"{feed.name}, by {words(feed.dimensions)}", each, width=12)
                     for feed, each in exact
                     if feed.dimensions and each
                 ),
@@ -111,7 +112,7 @@ def _peak(shown: Shown) -> Panel | None:
     )
     return panel and replace(
         panel,
-        description=said.text(panels.notes([shown])),
+        description=said.text(notes([shown])),
         targets=(Target(peak, panels.legend(shown)),),
     )
 
@@ -125,12 +126,12 @@ def _change(offer: Offer, shown: Shown) -> Panel | None:
     worse = Steps("red", ((-size, "yellow"), (-size / 2, "green")))
     said = Advice(
         f"Are viewers worse off than an hour ago? {known.title}: now, less what it was then.",
-        f"{'Below -' if known.low else 'From '}{panels.number(size, panel.unit)}, whatever the value itself is.",
+        f"{'Below -' if known.low else 'From '}{number(size, panel.unit)}, whatever the value itself is.",
         known.next,
     )
     return replace(
         panel,
-        description=said.text(panels.notes([shown])),
+        description=said.text(notes([shown])),
         targets=(Target(f"({shown.expr})\n-\n({ago.expr})", panels.legend(shown)),),
         steps=worse if known.low else Steps("green", ((size / 2, "yellow"), (size, "red"))),
     )

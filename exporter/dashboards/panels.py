@@ -1,9 +1,9 @@
 """Panels of metrics: headline, trend, worst groups, table. Each is ``None`` where there is nothing to show."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from urllib.parse import quote
 
+from exporter.dashboards.advice import described, grouped, side_by_side, words
 from exporter.dashboards.facts import Fact, fact
 from exporter.dashboards.feeds import Feed
 from exporter.dashboards.offer import Offer, Shown, among, any_of, matchers, variable
@@ -13,8 +13,6 @@ OWN = "video_analytics_exporter"
 WIDTH = 24
 MOST = 10
 """Groups in a list of the worst, and lines in a chart by groups."""
-
-SPELLED = {"cdn": "CDN", "os": "OS", "errorcode": "error code", "assetname": "asset", "nextasset": "next asset"}
 
 
 def to(name: str, title: str, carried: Sequence[str] = ()) -> Link:
@@ -91,7 +89,7 @@ def trend_by(offer: Offer, shown: Shown | None, *, width: int = 12) -> Panel | N
     return Panel(
         "timeseries",
         f"{known.title} by {words(shown.by)}",
-        _grouped(shown, f"At each moment the {MOST} {'lowest' if known.low else 'highest'}."),
+        grouped(shown, f"At each moment the {MOST} {'lowest' if known.low else 'highest'}."),
         shown.measure.unit,
         (Target(f"{pick} by (source) ({MOST}, {among(offer, shown)})", legend(shown)),),
         steps(known),
@@ -110,7 +108,7 @@ def worst(offer: Offer, shown: Shown | None, *, width: int = 8) -> Panel | None:
     return Panel(
         "bargauge",
         f"{known.title}: worst {words(shown.by)}",
-        _grouped(shown, "Groups with less than a hundredth of the volume are left out."),
+        grouped(shown, "Groups with less than a hundredth of the volume are left out."),
         shown.measure.unit,
         (Target(f"{sort}({pick} by (source) ({MOST}, {among(offer, shown)}))", legend(shown)),),
         steps(known),
@@ -127,7 +125,7 @@ def table(offer: Offer, title: str, each: Sequence[Shown], *, width: int = WIDTH
     return Panel(
         "table",
         title,
-        _side_by_side(each),
+        side_by_side(each),
         each[0].measure.unit,
         tuple(
             Target(shown.expr, "", fact(shown.role).title, shown.measure.unit, steps(fact(shown.role)))
@@ -207,65 +205,6 @@ def explore(offer: Offer, shown: Shown, value: str) -> Link | None:
     )
 
 
-def described(each: Sequence[Shown], more: str = "") -> str:
-    """Say which questions a panel answers, what is bad, what is done then, and from which query it is."""
-    return advice(each).text(more, notes(each))
-
-
-def advice(each: Sequence[Shown]) -> Advice:
-    """Give what is known of some metrics; of several, each with its title."""
-    found = {fact(shown.role).title: _advice(shown) for shown in each}
-    if len(found) == 1:
-        return next(iter(found.values()))
-    return Advice(
-        "\n".join(f"- *{title}:* {one.question}" for title, one in found.items()),
-        "\n".join(["", *(f"- *{title}:* {one.bad}" for title, one in found.items())]),
-        " ".join(dict.fromkeys(one.next for one in found.values())),
-    )
-
-
-def notes(each: Sequence[Shown]) -> str:
-    """Say from which queries some metrics are."""
-    return "\n\n".join(dict.fromkeys(feed.note for feed in feeds_of(each)))
-
-
-def _advice(shown: Shown) -> Advice:
-    known, unit = fact(shown.role), shown.measure.unit
-    meaning = shown.measure.help.partition(" Over the query's window;")[0].rstrip(".")
-    bad = known.wrong
-    if known.warn is not None and known.bad is not None:
-        side = "below" if known.low else "from"
-        bad = f"{side.capitalize()} {number(known.bad, unit)}; it deserves a look {side} {number(known.warn, unit)}."
-    return Advice(f"{known.ask} {meaning}.", bad, known.next)
-
-
-def _grouped(shown: Shown, more: str) -> str:
-    """Say what one group among others tells."""
-    found = _advice(shown)
-    alike = "One that stands apart is the cause: click it to split it further. All alike: look at what they share."
-    aside = alike if steps(fact(shown.role)).above else f"{found.next} Click a group to split it further."
-    return replace(found, question=f"Which {words(shown.by)} is it? {found.question}", next=aside).text(
-        more, notes([shown])
-    )
-
-
-def _side_by_side(each: Sequence[Shown]) -> str:
-    names, by = ", ".join(fact(shown.role).title.lower() for shown in each), words(each[0].by)
-    coloured = any(steps(fact(shown.role)).above for shown in each)
-    return Advice(
-        f"Which {by} is it, and what else is wrong there? For each: {names}.",
-        "Yellow and red cells, in a row with enough plays or attempts: a row of few is chance."
-        if coloured
-        else fact(each[0].role).wrong,
-        "Sort by the column that is bad, and click the row to split it further.",
-    ).text(notes(each))
-
-
-def number(value: float, unit: str) -> str:
-    """Write a limit as a person reads it."""
-    return f"{value * 100:g}%" if unit == "percentunit" else f"{value:g} s" if unit == "s" else f"{value:g}"
-
-
 def legend(shown: Shown, name: str = "") -> str:
     """Name a series by its groups; by its source only where there are several."""
     several = len({source for feed in shown.feeds for source in feed.sources}) > 1
@@ -276,8 +215,3 @@ def legend(shown: Shown, name: str = "") -> str:
 def feeds_of(each: Iterable[Shown]) -> tuple[Feed, ...]:
     """Give the queries of several metrics, each once."""
     return tuple(dict.fromkeys(feed for shown in each for feed in shown.feeds))
-
-
-def words(labels: Sequence[str]) -> str:
-    """Write labels as a person reads them."""
-    return " and ".join(SPELLED.get(label, label.replace("_", " ")) for label in labels)

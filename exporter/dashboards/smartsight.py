@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from exporter.dashboards import panels
+from exporter.dashboards.advice import notes, words
 from exporter.dashboards.facts import (
     AD_FILL,
     ALERTS,
@@ -160,7 +161,7 @@ def _by(offer: Offer, roles: tuple[str, ...], labels: tuple[str, ...]) -> tuple[
 
 
 def _numbers(offer: Offer, roles: tuple[str, ...], label: str) -> Panel | None:
-    return panels.table(offer, f"By {panels.words((label,))}", offer.each(roles, (label,)))
+    return panels.table(offer, f"By {words((label,))}", offer.each(roles, (label,)))
 
 
 def _objective(offer: Offer, role: str, title: str) -> Panel | None:
@@ -176,7 +177,7 @@ def _objective(offer: Offer, role: str, title: str) -> Panel | None:
             f"{budget:.0%} ({fact(role).title.lower()}), by volume.",
             "From 100% the budget is overspent; from 75% it soon will be.",
             "See below who is hit. Choose 30 days above for the objective itself.",
-        ).text(panels.notes([shown])),
+        ).text(notes([shown])),
         "percentunit",
         (Target(f"({expr})\n/\n{budget}", panels.legend(shown)),),
         Steps("green", ((0.75, "yellow"), (1, "red"))),
@@ -204,7 +205,7 @@ def _named(feeds: tuple[Feed, ...]) -> str:
 def _lowest_fill(offer: Offer, label: str) -> Panel | None:
     """Show the group that is served least: the share of all groups is no mean of theirs."""
     shown = offer.shown(AD_FILL, (label,))
-    panel = panels.stat(shown, title=f"Ad fill, lowest {panels.words((label,))}", width=6)
+    panel = panels.stat(shown, title=f"Ad fill, lowest {words((label,))}", width=6)
     if shown is None or panel is None:
         return None
     return replace(panel, targets=(Target(f"bottomk by (source) (1, {shown.expr})", panels.legend(shown)),))
@@ -219,7 +220,7 @@ def _quantiles(offer: Offer, role: str, title: str) -> Panel | None:
     measure = feed.measures[role]
     return Panel(
         "timeseries",
-        f"{title}{f' by {panels.words(by)}' if by else ''}",
+        f"{title}{f' by {words(by)}' if by else ''}",
         Advice(
             "Is it all sessions, or the slowest few? Half of them were below the median, 95 of a hundred below p95, as "
             "far as the buckets tell.",
