@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
+SMALLEST = 100
+"""Bytes of a row of an answer, about; few are smaller."""
+
 NOTHING_NEW = "a page holds nothing new, so rows are missing"
 
 
@@ -31,9 +34,9 @@ class Source(Protocol):
 
 
 class Apart(Protocol):
-    """Does work on the CPU beside the event loop."""
+    """Does work on so many rows where it holds up nobody."""
 
-    async def __call__(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def __call__(self, rows: int, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Give what the work gives."""
 
 
@@ -88,7 +91,7 @@ class Gatherer:
         most = self._tick.group.asked.max_rows
         async with contextlib.aclosing(self._turned(part)) as pages:
             async for page in pages:
-                new = [await self._apart(aggregate.add, page.rows) for aggregate, _ in aggregates]
+                new = [await self._apart(len(page.rows), aggregate.add, page.rows) for aggregate, _ in aggregates]
                 rows = aggregates[0][0].rows
                 if rows > most:
                     raise BadResponse(f"{part.endpoint}: more than `max_rows` ({most}) rows to aggregate")
@@ -96,14 +99,15 @@ class Gatherer:
                 if page.rows and not any(new) and (page.next is not None or rows > len(page.rows)):
                     raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
         for aggregate, tabulator in aggregates:
-            await self._apart(aggregate.finish, tabulator)
+            await self._apart(aggregate.rows, aggregate.finish, tabulator)
 
     async def _pages(self, part: Part, takers: Takers) -> None:
         """Take all pages of one request, until the last one or until no job has room for more."""
         taking = [(take.tabulator, own.fields) for take, own in takers]
         async with contextlib.aclosing(self._turned(part)) as pages:
             async for page in pages:
-                new = [await self._apart(tabulator.add, page.rows, fields) for tabulator, fields in taking]
+                count = len(page.rows)
+                new = [await self._apart(count, tabulator.add, page.rows, fields) for tabulator, fields in taking]
                 if page.next is None:
                     return
                 # Where nobody says how many rows are left, the next page has to show that there are any.
@@ -125,7 +129,7 @@ class Gatherer:
             if page.rows and not (turn.cursor is None and page.next is None):
                 # Of millions of rows that are aggregated only whole pages are remembered.
                 rows = [page.rows] if part.folds else page.rows
-                if not await self._apart(seen.take, rows):
+                if not await self._apart(len(page.rows), seen.take, rows):
                     raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
             yield page
             turn = None if page.next is None else replace(turn, cursor=page.next)
@@ -135,7 +139,8 @@ class Gatherer:
 
         async def read(body: bytes) -> Page:
             # Decoding thousands of rows takes longer than a scrape may wait.
-            page = await self._apart(lambda: provider.parse(query, turn, decode(body, query.max_nesting)))
+            rows = len(body) // SMALLEST
+            page = await self._apart(rows, lambda: provider.parse(query, turn, decode(body, query.max_nesting)))
             log.debug("page", endpoint=turn.part.endpoint, rows=len(page.rows), missing=page.missing)
             return page
 

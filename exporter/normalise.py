@@ -79,6 +79,11 @@ class Tabulator:
         self._dropped["limit"] += rows
 
     @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self._index)
+
+    @property
     def room(self) -> bool:
         """Whether another sample may come."""
         return self._series < self.query.max_series

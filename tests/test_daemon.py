@@ -252,8 +252,8 @@ async def test_a_query_that_is_removed_while_its_poll_runs_never_comes_back(benc
 async def test_a_query_that_is_removed_while_its_answer_is_decoded_never_comes_back(bench, monkeypatch):
     entered, release, apart = asyncio.Event(), asyncio.Event(), Poller._apart
 
-    async def held(self, work, *args, **kwargs):
-        result = await apart(self, work, *args, **kwargs)
+    async def held(self, rows, work, *args, **kwargs):
+        result = await apart(self, rows, work, *args, **kwargs)
         if "render" in getattr(work, "__name__", ""):
             entered.set()
             await release.wait()
@@ -560,11 +560,11 @@ async def test_the_renderer_of_a_query_whose_first_poll_was_cut_off_is_not_used_
     """Its thread may still be at work with it: two at once would mix labels of one with numbers of the other."""
     entered, apart = asyncio.Event(), Poller._apart
 
-    async def held(self, work, *args, **kwargs):
+    async def held(self, rows, work, *args, **kwargs):
         if work.__name__ == "render" and not entered.is_set():
             entered.set()
             await asyncio.Event().wait()
-        return await apart(self, work, *args, **kwargs)
+        return await apart(self, rows, work, *args, **kwargs)
 
     del bench.queries[1:]
     monkeypatch.setattr(Poller, "_apart", held)
@@ -700,6 +700,7 @@ class Work:
 def decoding(monkeypatch):
     work = Work(gather.decode)
     monkeypatch.setattr("exporter.gather.decode", work)
+    monkeypatch.setattr("exporter.poll.AT_ONCE", -1)
     yield work
     work.go_on.set()
 

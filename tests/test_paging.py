@@ -155,7 +155,7 @@ def with_pages():
     return with_pages
 
 
-async def beside(_, work, *args, **kwargs):
+async def beside(_, __, work, *args, **kwargs):
     return work(*args, **kwargs)
 
 

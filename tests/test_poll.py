@@ -1,5 +1,6 @@
 import asyncio
 import json
+import threading
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -7,9 +8,12 @@ import httpx
 import pytest
 import structlog
 
+from exporter import gather
 from exporter.config import load
+from exporter.exposition import Renderer
 from exporter.gzipped import inflate
 from exporter.model import Window
+from exporter.normalise import Tabulator
 from exporter.plan import Group, plan
 from exporter.poll import Poller
 from exporter.providers.errors import AuthError, BadRequest, NetworkError, TimedOut
@@ -816,3 +820,26 @@ async def test_rows_that_are_aggregated_are_shared_too():
     assert len(house.sources["ibm"].asked) == 1
     assert [line.rpartition(" ")[2] for line in house.lines("segments")] == ["3"]
     assert [line.rpartition(" ")[2] for line in house.lines("sessions")] == ["1", "3"]
+
+
+# --- Beside the event loop --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "threads"), [(20, set()), (2000, {"cpu_0"})])
+async def test_only_work_that_would_hold_up_a_scrape_leaves_the_event_loop(monkeypatch, count, threads):
+    seen = set()
+
+    def spied(real):
+        def spy(*args):
+            seen.add(threading.current_thread().name)
+            return real(*args)
+
+        return spy
+
+    monkeypatch.setattr("exporter.gather.decode", spied(gather.decode))
+    monkeypatch.setattr("exporter.poll.Renderer.render", spied(Renderer.render))
+    monkeypatch.setattr("exporter.gather.Tabulator.add", spied(Tabulator.add))
+    house = smartsight(lambda _: rows(*map(str, range(count))))
+    await house.poll()
+    assert house.outcomes[-1].series == count
+    assert seen == (threads or {threading.current_thread().name})

@@ -95,7 +95,7 @@ def _quiet(monkeypatch):
     def drop(*_):
         raise structlog.DropEvent
 
-    async def beside(_, work, *args, **kwargs):
+    async def beside(_, __, work, *args, **kwargs):
         return work(*args, **kwargs)
 
     monkeypatch.setattr("exporter.poll.log", structlog.wrap_logger(None, processors=[drop]))

@@ -21,6 +21,9 @@ PATIENCE = Patience()
 LAST_RESORT = 3
 """Seconds after which requests are cancelled once the server stops. Clients have had ``Patience.stop`` before."""
 
+KEEP_ALIVE = 90
+"""Seconds between two requests of a connection: a Prometheus that scrapes once a minute needs no new one."""
+
 MACOS_MOST_FILES = 10240
 """macOS calls the hard limit infinite, and refuses a soft one above this (OPEN_MAX)."""
 
@@ -64,6 +67,20 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, patience: Patience) -> None:
         super().__init__(config)
         self._patience = patience
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Take no more requests."""
+        self.should_exit = True
+        self._stop.set()
+
+    async def main_loop(self) -> None:
+        """Keep the date of the answers; uvicorn itself wakes ten times a second to see whether it is to stop."""
+        while not self._stop.is_set():
+            await self.on_tick(0)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._stop.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -102,6 +119,7 @@ async def serve(
         proxy_headers=False,
         lifespan="off",
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=LAST_RESORT,
         ssl_context_factory=(lambda _, __: tls()) if tls else None,
     )
@@ -111,5 +129,5 @@ async def serve(
     try:
         yield
     finally:
-        server.should_exit = True
+        server.stop()
         await serving

@@ -78,7 +78,7 @@ def wall():
     return NOW - 1000.0 + asyncio.get_running_loop().time()
 
 
-async def beside(_, work, *args, **kwargs):
+async def beside(_, __, work, *args, **kwargs):
     return work(*args, **kwargs)
 
 

@@ -513,7 +513,7 @@ def test_who_says_goodbye_over_tls_has_said_all(tls, trusting):
 
 def test_who_reads_over_tls_gets_all_and_who_does_not_is_cut_off(tls, trusting):
     with (
-        Server(tls=tls, patience=Patience(answer=SOON)) as server,
+        Server(tls=tls, patience=Patience(answer=10 * SOON)) as server,  # time for a busy machine to decrypt it all
         trusting.wrap_socket(server.connect(receive_buffer=4096), server_hostname="localhost") as deaf,
         trusting.wrap_socket(server.connect(), server_hostname="localhost") as client,
     ):
