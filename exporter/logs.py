@@ -10,7 +10,7 @@ import structlog
 
 LEVELS = ("debug", "info", "warn", "error")
 FORMATS = ("logfmt", "json")
-TALKATIVE = ("httpx", "httpcore", "hpack", "asyncio", "uvicorn", "apscheduler")
+TALKATIVE = ("httpx", "aiohttp", "asyncio", "uvicorn", "apscheduler")
 """Libraries that tell of each request or tick what the exporter tells better."""
 
 

@@ -11,6 +11,7 @@ import httpx
 import exporter
 from exporter.providers.errors import BadResponse, Broken, NetworkError, TimedOut
 from exporter.providers.shapes import HttpSettings
+from exporter.providers.transport import Http1
 
 DECODED = ("content-encoding", "content-length", "transfer-encoding")
 """Headers that no longer hold once a body is read."""
@@ -53,7 +54,6 @@ class Wire:
                     body = await _read(response, max_response)
                 finally:
                     await response.aclose()
-                    await _close_spoilt(http)
         except (TimeoutError, httpx.TimeoutException):
             raise TimedOut(f"no whole answer within {timeout:.3g} s") from None
         except httpx.DecodingError:
@@ -81,14 +81,11 @@ class Wire:
                 self._http = None
             if self._http is None:
                 verify, self._stamp = trust(http.ca_file, stamp), stamp
-                # One time-out is for the whole request, in send; the limiter bounds the connections. No HTTP/2:
-                # httpcore keeps a connection on which an answer was given up, and the next one waits behind it.
+                proxy = http.proxy_url.get_secret_value() if http.proxy_url else None
+                # One time-out is for the whole request, in send.
                 self._http = httpx.AsyncClient(
-                    verify=verify,
-                    proxy=http.proxy_url.get_secret_value() if http.proxy_url else None,
                     timeout=None,  # noqa: S113 - see above
-                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=120),
-                    transport=self._transport,
+                    transport=self._transport or Http1(verify, proxy),
                     follow_redirects=False,
                     cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # never sent, and so not to be kept
                 )
@@ -111,37 +108,6 @@ def _stamp(ca_file: Path | None) -> tuple[int, int]:
 def trust(ca_file: Path | None, _: tuple[int, int]) -> ssl.SSLContext:
     """Give the authorities to trust. Reading them takes tens of milliseconds, so all sources share them."""
     return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
-
-
-async def _close_spoilt(http: httpx.AsyncClient) -> None:
-    """Close idle connections on which more has come than was asked for.
-
-    HTTP/1.1 numbers nothing: what is left over would be read as the answer to the next request, another query's. The
-    libraries give no other access to what they have read already than this.
-    """
-    for transport in (http._transport, *http._mounts.values()):  # noqa: SLF001 - see above
-        for connection in getattr(getattr(transport, "_pool", None), "connections", ()):
-            if connection.is_idle() and _left_over(connection):
-                await connection.aclose()
-
-
-def _left_over(connection: object) -> bool:
-    state = getattr(connection, "_h11_state", None)
-    if state is not None:
-        return bool(state.trailing_data[0]) or _unread(getattr(connection, "_network_stream", None))
-    # What a pool holds is wrapped, behind a proxy twice.
-    within = getattr(connection, "_connection", None)
-    return within is not None and _left_over(within)
-
-
-def _unread(stream: object) -> bool:
-    """Whether bytes wait below HTTP: a record of TLS that came along, what did not fit into one read."""
-    while stream is not None:
-        records, tls, protocol = (getattr(stream, name, None) for name in ("_read_bio", "_ssl_object", "_protocol"))
-        if (records and records.pending) or (tls and tls.pending()) or (protocol and protocol.read_queue):
-            return True
-        stream = getattr(stream, "_stream", None) or getattr(stream, "transport_stream", None)
-    return False
 
 
 async def _read(response: httpx.Response, max_response: int) -> bytes:
