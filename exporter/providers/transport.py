@@ -13,6 +13,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.tracing import Trace
 from yarl import URL
 
+from exporter.providers.auth import basic
+
 KEEP = 120.0
 """Seconds for which a connection is kept that nobody uses."""
 
@@ -46,15 +48,18 @@ class Http1(httpx.AsyncBaseTransport):
             httpx.TransportError: there is none.
         """
         proxy, login = self._proxy(request.url)
+        headers = request.headers.multi_items()
+        # Through a tunnel the vendor must not see it.
+        within = request.url.scheme == "http"
         with _translated():
             response = await self._session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
-                headers=request.headers.multi_items(),
+                headers=[*headers, *login] if within else headers,
                 data=await request.aread() or None,
                 allow_redirects=False,
                 proxy=proxy,
-                proxy_auth=login,
+                proxy_headers=None if within else dict(login),
             )
             if sum(len(name) + len(value) for name, value in response.raw_headers) > LARGEST_HEAD:
                 response.close()
@@ -65,15 +70,18 @@ class Http1(httpx.AsyncBaseTransport):
         """Close all connections."""
         await self._session.close()
 
-    def _proxy(self, url: httpx.URL) -> tuple[URL | None, aiohttp.BasicAuth | None]:
-        """Give the proxy for a URL, and what to log in with there."""
+    def _proxy(self, url: httpx.URL) -> tuple[URL | None, list[tuple[str, str]]]:
+        """Give the proxy for a URL, and the header that logs in there."""
         found = self._proxies.get(url.scheme) or self._proxies.get("all")
         if not found or (self._bypass and proxy_bypass(url.host)):
-            return None, None
-        proxy = httpx.URL(found if "://" in found else f"http://{found}")
+            return None, []
+        try:
+            proxy = httpx.URL(found if "://" in found else f"http://{found}")
+        except httpx.InvalidURL:
+            proxy = httpx.URL()
         if proxy.scheme not in ("http", "https"):
-            raise httpx.ProxyError("the proxy's address must begin with http:// or https://")
-        login = aiohttp.BasicAuth(proxy.username, proxy.password) if proxy.userinfo else None
+            raise httpx.ProxyError("the proxy's address must be a URL that begins with http:// or https://")
+        login = [("Proxy-Authorization", basic(proxy.username, proxy.password))] if proxy.userinfo else []
         return URL(str(proxy.copy_with(userinfo=b"")), encoded=True), login
 
 

@@ -6,10 +6,12 @@ import zlib
 
 import httpx
 import pytest
+import trustme
 
 from exporter.model import Bounds
 from exporter.providers.decode import decode
 from exporter.providers.errors import AuthError, BadResponse, NetworkError, TimedOut, VendorError, from_status
+from exporter.providers.wire import trust
 
 KEY = "k3y-of-smartsight"
 BODY = b'{"response": []}'
@@ -344,11 +346,11 @@ async def test_a_ca_file_that_can_t_be_used_is_a_network_error_that_names_it(ask
         await client(asked, None).get(asked.request(), bounds, whole)
 
 
-async def test_certificates_are_verified_whatever_is_trusted(asked, client):
-    vendor = client(asked, None)
-    context = (await vendor._wire._opened())._transport._pool._ssl_context
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context.check_hostname
+async def test_certificates_are_verified_whatever_is_trusted(tmp_path):
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for context in (trust(None, (0, 0)), trust(tmp_path / "ca.pem", (0, 0))):
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname
 
 
 @pytest.mark.parametrize(
