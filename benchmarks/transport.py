@@ -26,29 +26,31 @@ import httpx
 import trustme
 from processes import answers, free_port, process
 
+from exporter.providers.http2 import Http2
 from exporter.providers.transport import KEEP, Http1
 
 LATENCY = 0.2
 """Seconds that the vendor takes."""
 ROUNDS, EACH, IN_FLIGHT = 7, 5, (1, 8, 64)
-ALLOWED = 1.2
+ALLOWED, NOISE = 1.2, 1.5
 BODY = b'{"totalrecords": 20, "response": [' + b", ".join([b'{"cdn": "Akamai", "views": 12345, "latency": 1.25}'] * 20)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 
 NGINX = """
-daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn;
+daemon off; master_process off; pid nginx.pid; error_log stderr warn;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
     upstream vendor {{ server 127.0.0.1:{vendor}; keepalive 256; }}
     ssl_certificate chain.pem; ssl_certificate_key chain.pem;
-    proxy_http_version 1.1; proxy_set_header Connection "";
-    server {{ listen 127.0.0.1:{port} ssl http2; keepalive_requests 1000000; location / {{ proxy_pass http://vendor; }} }}
+    keepalive_requests 999999; proxy_http_version 1.1; proxy_set_header Connection "";
+    server {{ listen 127.0.0.1:{port} ssl http2; location / {{ proxy_pass http://vendor; }} }}
     server {{ listen 127.0.0.1:{short} ssl http2; keepalive_requests 100; location / {{ proxy_pass http://vendor; }} }}
 }}
 """
 
-OWN_1, OWN_2, CHOSEN, AGAIN = "httpx, HTTP/1.1", "httpx, HTTP/2", "exporter", "exporter again"
+OWN_1, OWN_2 = "httpx, HTTP/1.1", "httpx, HTTP/2"
+CHOSEN, AGAIN, CHOSEN_2 = "exporter, HTTP/1.1", "the same again", "exporter, HTTP/2"
 
 
 @dataclass
@@ -100,12 +102,14 @@ async def front(directory: Path) -> AsyncIterator[tuple[str, str]]:
 def transports(ca_file: str) -> dict[str, httpx.AsyncClient]:
     """Give a client over each transport; HTTP/2 is agreed upon in the context of its own."""
     first, second = (ssl.create_default_context(cafile=ca_file) for _ in range(2))
+    second.set_alpn_protocols(["h2", "http/1.1"])
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP)
     found = {
         OWN_1: httpx.AsyncHTTPTransport(verify=first, limits=limits),
         OWN_2: httpx.AsyncHTTPTransport(verify=second, limits=limits, http2=True),
         CHOSEN: Http1(first, None),
         AGAIN: Http1(first, None),
+        CHOSEN_2: Http2(second, Http1(first, None)),
     }
     return {name: httpx.AsyncClient(transport=transport, timeout=60) for name, transport in found.items()}
 
@@ -149,7 +153,8 @@ async def measure(rounds: int) -> tuple[dict[tuple[str, int], Cell], dict[str, i
             clients = transports(f"{directory}/ca.pem")
             for client in clients.values():
                 await stack.enter_async_context(client)
-            assert (await clients[OWN_2].get(url)).http_version == "HTTP/2"
+            for name in (OWN_2, CHOSEN_2):
+                assert (await clients[name].get(url)).http_version == "HTTP/2"
             cells = {(name, in_flight): Cell() for name in clients for in_flight in IN_FLIGHT}
             for number in range(rounds + 1):
                 for name, in_flight in random.sample(list(cells), len(cells)):
@@ -167,13 +172,15 @@ def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     cells, without = asyncio.run(measure(rounds))
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {rounds} rounds, a vendor of {LATENCY:g} s")
-    print(f"{'transport':18}{'in flight':>10}{'CPU ms':>9}{'ratio':>8}{'p99 / vendor':>14}")
+    print(f"{'transport':20}{'in flight':>10}{'CPU ms':>9}{'ratio':>8}{'p99 / vendor':>14}")
     for (name, in_flight), cell in cells.items():
         ratio = statistics.median(a / b for a, b in zip(cell.cpu, cells[OWN_1, in_flight].cpu, strict=True))
-        print(f"{name:18}{in_flight:10}{statistics.median(cell.cpu) * 1000:9.2f}{ratio:8.2f}{cell.p99:14.2f}")
+        print(f"{name:20}{in_flight:10}{statistics.median(cell.cpu) * 1000:9.2f}{ratio:8.2f}{cell.p99:14.2f}")
     for name, count in without.items():
         print(f"{name}: {count} of 1000 requests lost where nginx ends each connection after 100")
-    found = cells[CHOSEN, max(IN_FLIGHT)].p99
+    found, again = (cells[name, max(IN_FLIGHT)].p99 for name in (CHOSEN, AGAIN))
+    if max(found, again) > NOISE * min(found, again):
+        print(f"two equal rows differ, {found:.2f} and {again:.2f}: the machine is too busy, run it again")
     print(
         f"the exporter's p99 with {max(IN_FLIGHT)} in flight is {found:.2f} x the vendor's time; {ALLOWED} is allowed"
     )

@@ -110,6 +110,7 @@ class HttpSettings(Strict):
         default=None, description="PEM file of the authorities to trust instead of the system's."
     )
     proxy_url: ProxyUrl | None = Field(default=None, description="Proxy for all requests; it may hold a password.")
+    http2: bool = Field(default=False, description="Speak HTTP/2 with hosts that do, where no proxy is between.")
 
 
 class SourceSettings(Strict):

@@ -70,6 +70,10 @@ class Http1(httpx.AsyncBaseTransport):
         """Close all connections."""
         await self._session.close()
 
+    def direct(self, url: httpx.URL) -> bool:
+        """Whether a URL is asked without a proxy."""
+        return self._proxy(url)[0] is None
+
     def _proxy(self, url: httpx.URL) -> tuple[URL | None, list[tuple[str, str]]]:
         """Give the proxy for a URL, and the header that logs in there."""
         found = self._proxies.get(url.scheme) or self._proxies.get("all")

@@ -80,12 +80,11 @@ class Wire:
                 await self._http.aclose()
                 self._http = None
             if self._http is None:
-                verify, self._stamp = trust(http.ca_file, stamp), stamp
-                proxy = http.proxy_url.get_secret_value() if http.proxy_url else None
+                transport, self._stamp = self._transport or _transport(http, stamp), stamp
                 # One time-out is for the whole request, in send.
                 self._http = httpx.AsyncClient(
                     timeout=None,  # noqa: S113 - see above
-                    transport=self._transport or Http1(verify, proxy),
+                    transport=transport,
                     follow_redirects=False,
                     cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # never sent, and so not to be kept
                 )
@@ -104,10 +103,23 @@ def _stamp(ca_file: Path | None) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
+def _transport(http: HttpSettings, stamp: tuple[int, int]) -> httpx.AsyncBaseTransport:
+    proxy = http.proxy_url.get_secret_value() if http.proxy_url else None
+    first = Http1(trust(http.ca_file, stamp), proxy)
+    if not http.http2:
+        return first
+    from exporter.providers.http2 import Http2  # noqa: PLC0415 - memory that only those pay who ask for it
+
+    return Http2(trust(http.ca_file, stamp, ("h2", "http/1.1")), first)
+
+
 @cache
-def trust(ca_file: Path | None, _: tuple[int, int]) -> ssl.SSLContext:
+def trust(ca_file: Path | None, _: tuple[int, int], protocols: tuple[str, ...] = ()) -> ssl.SSLContext:
     """Give the authorities to trust. Reading them takes tens of milliseconds, so all sources share them."""
-    return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
+    context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    return context
 
 
 async def _read(response: httpx.Response, max_response: int) -> bytes:
