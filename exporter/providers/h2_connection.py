@@ -95,12 +95,13 @@ class Connection(asyncio.Protocol):
                 self._h2.send_headers(number, _headers(request), end_stream=not request.content)
                 self._alive()
                 await self._send(number, request.content)
-                (_, status), *headers = await stream.head
+                (_, written), *headers = await stream.head
+                status = int(written)
             except BaseException:
                 self.done(number)
                 raise
         extensions = {"http_version": b"HTTP/2"}
-        return httpx.Response(int(status), headers=headers, stream=_Body(self, number, stream), extensions=extensions)
+        return httpx.Response(status, headers=headers, stream=_Body(self, number, stream), extensions=extensions)
 
     def took(self, part: events.DataReceived) -> None:
         """Let as much come again as was read."""
@@ -296,5 +297,5 @@ def _headers(request: httpx.Request) -> list[tuple[bytes, bytes]]:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except ProtocolError as error:
-        raise httpx.LocalProtocolError(type(error).__name__) from None
+    except (ProtocolError, ValueError) as error:
+        raise httpx.RemoteProtocolError(f"no HTTP/2: {type(error).__name__}") from None

@@ -238,6 +238,13 @@ async def test_a_connection_that_the_vendor_closed_meanwhile_is_no_error(serve, 
     assert vendor.paths == ["/0", "/1", "/2"]
 
 
+async def test_a_connection_is_not_kept_for_ever(serve, wire, monkeypatch):
+    monkeypatch.setattr(h2_connection, "KEEP", 0.01)
+    vendor = Vendor()
+    await said(wire, f"{await serve(vendor)}/")
+    await vendor.until(lambda: vendor.lost == 1)
+
+
 # --- Answers that are given up --------------------------------------------------------------------------------------
 
 GIVEN_UP = {
@@ -356,6 +363,10 @@ BROKEN = {
     "sends less than it promised": lambda there, number: (
         there.head(number, ("content-length", "100")),
         there.h2.send_data(number, b"x", end_stream=True),
+        there.flush(),
+    ),
+    "sends a status that is none": lambda there, number: (
+        there.h2.send_headers(number, [(":status", "2x0")], end_stream=True),
         there.flush(),
     ),
     "sends junk": lambda there, _: there.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
