@@ -19,7 +19,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-inde
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test chart lint format lock screenshots clean
+.PHONY: help demo test chart image lint format lock screenshots clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ test: $(VENV)/.dev ## run the tests on all cores (ARGS="-k window -n0")
 
 chart: $(VENV)/.tools ## check the Helm chart with helm and the published schemas
 	$(PYTEST) tests/deploy $(ARGS)
+
+image: $(VENV)/.tools ## build the image without a registry, run it, and write its SBOM; as root, with buildah and mmdebstrap
+	deploy/image/check.sh $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter, hadolint
 	$(BIN)/ruff check .
