@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the image on a root file system of this Debian's, for no registry is asked, and run it as a cluster would: not as
 # root, with nothing to write to but /data. As root; needs buildah, mmdebstrap and iproute2.
-#   deploy/image/check.sh [FILE]     FILE is where the SBOM goes (CycloneDX)
+#   [SUITE=trixie] deploy/image/check.sh [FILE]     FILE is where the SBOM goes (CycloneDX)
 set -euo pipefail
 sbom=$(realpath -m "${1:-build/sbom.cdx.json}")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -37,12 +37,13 @@ pip_settings() {
 }
 
 build_base() {
-    local sources=/etc/apt/sources.list.d/debian.sources codename container
+    local sources=/etc/apt/sources.list.d/debian.sources here container
     [ -e "$sources" ] || sources=/etc/apt/sources.list
-    codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    here=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    sed "s/\b$here\b/${SUITE:=$here}/g" "$sources" >"$work/${sources##*/}"
     container=$(store from scratch)
     mmdebstrap --quiet --variant=essential --include=ca-certificates,python3,python3-venv \
-        "$codename" "$(store mount "$container")" "$sources"
+        "$SUITE" "$(store mount "$container")" "$work/${sources##*/}"
     store commit --quiet --rm "$container" "$1" >/dev/null
 }
 
@@ -78,7 +79,7 @@ fact .OCIv1.Config.Labels | grep -q image.description || die "it has no descript
 
 say "what must not be in it"
 [ -z "$(find "$root/app" "$root/data" -perm /6022 ! -type l)" ] || die "files are writable by others, or run as others"
-[ ! -e "$root/src" ] && [ ! -e "$root/build" ] && [ ! -e "$root/wheels" ] || die "it has what the build left"
+[ -z "$(find "$root/src" "$root/build" "$root/wheels" -maxdepth 0 2>/dev/null)" ] || die "it has what the build left"
 [ ! -s "$root/etc/pip.conf" ] || die "it has the build's pip.conf"
 [ -z "$(find "$root/app/lib" -maxdepth 3 -name pip)" ] || die "it has pip"
 
@@ -89,7 +90,7 @@ printf '#!/bin/sh\necho '"'"'["%s"]'"'"'\n' "${packages[0]}" >"$work/python"
 chmod +x "$work/python"
 mkdir -p "$(dirname "$sbom")"
 "$tools/cyclonedx-py" environment --output-reproducible --pyproject pyproject.toml --output-file "$sbom" "$work/python"
-.venv/bin/python deploy/image/compare.py "$sbom" requirements/run.txt
+.venv/bin/python deploy/image/compare.py "$sbom" requirements/run.txt "$(basename "$(dirname "${packages[0]}")")"
 
 say "run, as 65532 and with a read-only root"
 readarray -t environment < <(fact 'range .OCIv1.Config.Env}}{{println .}}{{end' | sed '/^$/d')

@@ -1,4 +1,4 @@
-"""Whether an SBOM has exactly the packages of a lock: ``python deploy/image/compare.py SBOM LOCK``."""
+"""Whether an SBOM has what a lock has for a Python: ``python deploy/image/compare.py SBOM LOCK python3.13``."""
 
 import json
 import re
@@ -17,12 +17,13 @@ OWN = "video-analytics-exporter"
 Package = tuple[str, Version]
 
 
-def locked(text: str) -> set[Package]:
-    """Give the names and versions of a lock that hold on this kind of machine."""
+def locked(text: str, python: str) -> set[Package]:
+    """Give the names and versions of a lock that hold on this kind of machine, with another Python (``3.13``)."""
+    there = {"python_version": python, "python_full_version": f"{python}.0"}
     return {
         (canonicalize_name(found["name"]), Version(found["version"]))
         for found in PINNED.finditer(text)
-        if not found["marker"] or Marker(found["marker"].strip()).evaluate()
+        if not found["marker"] or Marker(found["marker"].strip()).evaluate(there)
     }
 
 
@@ -35,9 +36,10 @@ def listed(text: str) -> set[Package]:
 
 
 if __name__ == "__main__":
-    sbom, lock = (Path(name).read_text("utf-8") for name in sys.argv[1:])
-    found, wanted = listed(sbom), locked(lock)
+    sbom, lock, python = sys.argv[1:]
+    found = listed(Path(sbom).read_text("utf-8"))
+    wanted = locked(Path(lock).read_text("utf-8"), python.removeprefix("python"))
     if found != wanted:
         different = ", ".join(f"{name} {version}" for name, version in sorted(found ^ wanted))
-        sys.exit(f"{sys.argv[1]}: only there or only in {sys.argv[2]}: {different}")
+        sys.exit(f"{sbom}: only there, or only in {lock}: {different}")
     print(f"{len(found)} packages, as locked")

@@ -179,3 +179,19 @@ def test_a_new_configuration_restarts_it(render):
         return found.only("StatefulSet")["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
 
     assert checksum("1m") == checksum("1m") != checksum("2m")
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "unsaid"),
+    [
+        ("demo", "nothing it shows is true", "http_sd_configs"),
+        ("environment", "prometheusRule.generated=rules.yml", "http_sd_configs"),
+        ("shards", "4 shards poll a part of the queries each", "prometheusRule.generated"),
+        ("least", "http://release-video-analytics-exporter.video.svc:10310/sd", "simulated"),
+    ],
+)
+def test_the_notes_say_what_is_left_to_do(helm, chart, values, said, unsaid):
+    arguments = ("--values", chart / f"ci/{values}-values.yaml", "--namespace", "video")
+    notes = helm("install", "release", chart, "--dry-run=client", *arguments).stdout.partition("\nNOTES:\n")[2]
+    assert said in notes
+    assert unsaid not in notes

@@ -1,6 +1,7 @@
 """The chart's rules and dashboards: the repository's own, and by default only what holds for every configuration."""
 
 import json
+import tarfile
 
 import pytest
 import yaml
@@ -77,3 +78,14 @@ def test_what_the_commands_write_is_taken(render, chart, root):
     assert found.only("PrometheusRule")["spec"]["groups"] == yaml.safe_load(written.read_text())["groups"]
     boards = {name: text for made in found.all("ConfigMap") for name, text in made["data"].items()}
     assert boards["video-analytics-overview.json"] == board.read_text()
+
+
+def test_a_package_has_what_the_links_lead_to(helm, chart, root, tmp_path):
+    assert helm("package", chart, "--destination", tmp_path).returncode == 0
+    (package,) = tmp_path.iterdir()
+    with tarfile.open(package) as packed:
+        files = {member.name.partition("/")[2]: packed.extractfile(member).read() for member in packed}
+    linked = {name.removeprefix("files/"): text for name, text in files.items() if name.startswith("files/")}
+    boards, written = (root / "grafana/dashboards").iterdir(), (root / "prometheus/rules").iterdir()
+    assert linked == {f"{path.parent.name}/{path.name}": path.read_bytes() for path in (*boards, *written)}
+    assert not any(name.startswith("ci/") for name in files)
