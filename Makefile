@@ -19,7 +19,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-inde
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test chart image lint format lock screenshots clean
+.PHONY: help demo test chart image units lint format lock screenshots clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ chart: $(VENV)/.tools ## check the Helm chart with helm and the published schema
 
 image: $(VENV)/.tools ## build the image without a registry, run it, and write its SBOM; as root, with buildah and mmdebstrap
 	deploy/image/check.sh $(ARGS)
+
+units: $(VENV)/.dev ## start the units under a real systemd, in a container; as root, with mmdebstrap and systemd-container
+	deploy/systemd/check.sh
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter, hadolint
 	$(BIN)/ruff check .
