@@ -66,6 +66,7 @@ container=$(store from --pull-never "$image")
 root=$(store mount "$container")
 size() { du --summarize --block-size=1M "$@" | cut -f 1; }
 say "$(size "$root") MB, of which /app has $(size "$root/app")"
+[ "$(size "$root/app")" -le 100 ] || die "/app has grown: is all of it needed? docs/deploy/image.md says how large it is"
 
 say "what it says of itself"
 [ "$(fact .OCIv1.Config.User)" = 65532:65532 ] || die "it runs as $(fact .OCIv1.Config.User)"
