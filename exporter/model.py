@@ -230,6 +230,37 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """How the past of a query is asked for, in buckets of ``step`` seconds on the Unix clock's grid.
+
+    ``asked`` is the query as the vendor is asked, ``query`` the same as its rows are read. Each of ``parts`` may be
+    asked for ``span`` seconds at once, a multiple of the step; rows of more than one bucket have a ``ROW_TIME``.
+    """
+
+    query: Query
+    asked: Query
+    parts: tuple[Part, ...]
+    step: int
+    span: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What a query was in one piece of the past."""
+
+    period: Window
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A series' labels, the first of which is ``__name__``, and its points: Unix milliseconds and the value."""
+
+    labels: Labels
+    points: tuple[tuple[int, int | float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """One family of one query: its exposition lines, compressed, without HELP and TYPE.
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 from pydantic import SecretStr
 
 from exporter.catalog import Catalog
-from exporter.model import Lookup, Metric, Page, Part, Query, Request, Turn
+from exporter.model import Lookup, Metric, Page, Part, Past, Query, Request, Turn
 from exporter.providers.shapes import SourceSettings
 
 
@@ -79,6 +79,10 @@ class Fault:
     message: str
 
 
+class NoHistory(Exception):
+    """The past of a query can't be asked for in such buckets, and why."""
+
+
 class Provider(Protocol):
     """One vendor, bound to one source's settings. Pure: bytes and values in, values out."""
 
@@ -125,6 +129,13 @@ class Provider(Protocol):
 
     def parts(self, query: Query) -> tuple[Part, ...]:
         """Give the requests that answer a query together."""
+
+    def past(self, query: Query, step: int) -> Past:
+        """Say how the past of a query is asked for in buckets of ``step`` seconds.
+
+        Raises:
+            NoHistory: the vendor has none.
+        """
 
     def request(self, query: Query, turn: Turn) -> Request:
         """Give the request for one page."""
@@ -188,6 +199,14 @@ def named(*parts: object) -> str | None:
     """Make one text of what tells a row from others; ``None`` if any of it is missing, or no text or number."""
     usable = all(isinstance(part, str | int) and part != "" for part in parts)
     return "/".join(str(part) for part in parts) if usable else None
+
+
+def in_words(seconds: int) -> str:
+    """Write a step as a person would: ``5m``."""
+    length, unit = next(
+        (size, unit) for size, unit in ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s")) if seconds % size == 0
+    )
+    return f"{seconds // length}{unit}"
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -13,8 +13,9 @@ from typing import ClassVar, Literal
 from pydantic import Field, SecretStr
 
 from exporter import catalog as catalogue
-from exporter.model import ROW_ID, ROW_TIME, Fold, Lookup, Metric, Page, Part, Query, Request, Turn
+from exporter.model import ROW_ID, ROW_TIME, Fold, Lookup, Metric, Page, Part, Past, Query, Request, Turn
 from exporter.providers import ibm_faults as faults_of
+from exporter.providers import ibm_past
 from exporter.providers.base import Asked, ClientCredentials, Fault, Secret, named, plain_metrics
 from exporter.providers.errors import BadResponse
 from exporter.providers.shapes import SourceSettings, Strict, Text, Url
@@ -127,6 +128,10 @@ class IbmVideo:
             for content_type in _content_types(query)
         )
 
+    def past(self, query: Query, step: int) -> Past:
+        """Many buckets a request where rows have a time, else one period a bucket."""
+        return ibm_past.past(query, step, self.parts)
+
     def request(self, query: Query, turn: Turn) -> Request:
         """Give the request for a page; times carry an offset, for without one they would mean Los Angeles."""
         endpoint = turn.part.endpoint
@@ -216,9 +221,10 @@ def _point(attributes: Attributes, query: Query, turn: Turn) -> Mapping[str, obj
 
 def _bucket(attributes: Attributes, _: Query, turn: Turn) -> Mapping[str, object]:
     """Read a ``PeakSeries`` or ``ViewerSecondSeries``: one bucket of one content."""
-    content = attributes.get("content_id")
-    name = named(attributes.get("content_type"), content, attributes.get("time"))
-    return {"content_id": content, ROW_ID: name, **{field: attributes.get("value") for field in turn.part.fields}}
+    content, time = attributes.get("content_id"), attributes.get("time")
+    name = named(attributes.get("content_type"), content, time)
+    value = {field: attributes.get("value") for field in turn.part.fields}
+    return {"content_id": content, ROW_ID: name, ROW_TIME: epoch(time, zone=UTC), **value}
 
 
 def _view(attributes: Attributes, _: Query, turn: Turn) -> Mapping[str, object]:

@@ -14,8 +14,9 @@ from typing import ClassVar, Literal
 from pydantic import Field, SecretStr
 
 from exporter import catalog as catalogue
-from exporter.model import ROW_ID, Fold, Lookup, Metric, Page, Part, Query, Request, Row, Turn
+from exporter.model import ROW_ID, ROW_TIME, Fold, Lookup, Metric, Page, Part, Past, Query, Request, Row, Turn
 from exporter.providers import smartsight_faults as faults_of
+from exporter.providers import smartsight_past
 from exporter.providers.base import ApiKey, Asked, Fault, Password, Secret, named, plain_metrics
 from exporter.providers.errors import BadResponse
 from exporter.providers.shapes import Count, SourceSettings, Strict, Text, Url
@@ -145,6 +146,10 @@ class SmartSight:
         distributions: tuple[tuple[str, Fold], ...] = tuple((name, "distribution") for name in fields)
         return (Part("listsessions", path, fields, folds=(*distributions, ("sessions", "sum"))),)
 
+    def past(self, query: Query, step: int) -> Past:
+        """Time series where the endpoint has them, else one period a bucket."""
+        return smartsight_past.past(query, step, self.parts)
+
     def request(self, query: Query, turn: Turn) -> Request:
         """Give the request for the rows from the turn's offset on."""
         offset = turn.cursor or 0
@@ -193,6 +198,8 @@ class SmartSight:
             rows = list(_numbered(rows))
         elif read := READERS.get(turn.part.endpoint):
             rows = [read(row) if isinstance(row, dict) else row for row in rows]
+        elif smartsight_past.TIMESTAMP in query.dimensions:
+            rows = [_timed(row) if isinstance(row, dict) else row for row in rows]
         return Page(rows, received if more else None, max(total - received, 0))
 
     def fact(self, _: Lookup, answer: object) -> str:
@@ -243,6 +250,10 @@ def login(settings: SmartSightSettings) -> str:
 
 def _session(row: Row) -> Mapping[str, object]:
     return {**row, ROW_ID: named(row.get("sessionid")), "sessions": 1}
+
+
+def _timed(row: Row) -> Mapping[str, object]:
+    return {**row, ROW_TIME: epoch(row.get(smartsight_past.TIMESTAMP))}
 
 
 def _numbered(rows: Iterable[object]) -> Iterator[object]:
