@@ -2,12 +2,14 @@
 
 Each content has views that begin and viewers at the same time, minute by minute; its views are then split
 by fixed shares of places, devices and sources, so a breakdown always adds up to the total. Periods of up to a
-day are summed exactly; longer ones from about 1440 sampled minutes (see ``grid.sampled``).
+day are summed exactly; longer ones from about 1440 sampled minutes (see ``grid.sampled``). A bucket is what a period
+of its own would be, whatever the period that was asked for.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from exporter.simulator import grid
@@ -96,15 +98,17 @@ def started(content_id: int, minute: int) -> int:
 
 
 def step(start: int, end: int) -> int:
-    """Choose the sampling of a whole period; its buckets must share it, or they would not add up."""
+    """Choose the sampling of a period."""
     return grid.step(start, end, MOST_SAMPLES)
 
 
+@lru_cache(maxsize=4096)
 def views(content_id: int, start: int, end: int, step: int) -> int:
     """Count the views that begin in ``[start, end)``."""
     return sum(weight * started(content_id, minute) for minute, weight in grid.sampled(start, end, step))
 
 
+@lru_cache(maxsize=4096)
 def peak(content_id: int, start: int, end: int, step: int) -> int:
     """Give the most viewers at the same time in ``[start, end)``."""
     return max((watching(content_id, minute) for minute, _ in grid.sampled(start, end, step)), default=0)

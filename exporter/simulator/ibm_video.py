@@ -175,12 +175,13 @@ def _sent(request: Request, asked: Question, kind: str, rows: list[Row]) -> Resp
 def _counted(asked: Question, dimension: str, now: float) -> Iterator[tuple[object, int, int]]:
     """Give a point, its views and the minutes they were counted in, for each row of a series."""
     end = min(asked.end, int(now))  # nothing has happened yet after now
-    step = audience.step(asked.start, end)
     if dimension in CALENDAR:
         for bucket in grid.buckets(asked.start, end, dimension):
+            step = audience.step(bucket.start, bucket.end)
             count = sum(audience.views(each, bucket.start, bucket.end, step) for each in asked.contents)
             yield time(bucket.label), count, len(grid.minutes(bucket.start, bucket.end))
         return
+    step = audience.step(asked.start, end)
     totals = [audience.views(each, asked.start, end, step) for each in asked.contents]
     minutes = len(grid.minutes(asked.start, end))
     if dimension == "summary":
@@ -193,8 +194,8 @@ def _counted(asked: Question, dimension: str, now: float) -> Iterator[tuple[obje
 def _peak_rows(asked: Question, now: float) -> Iterator[Row]:
     """Give a row for each bucket and content; the id is a number in one row and a string in the next."""
     end = min(asked.end, int(now))
-    step = audience.step(asked.start, end) if asked.granularity != "minute" else 1
     for bucket in grid.buckets(asked.start, end, asked.granularity):
+        step = audience.step(bucket.start, bucket.end)
         for number, content_id in enumerate(asked.contents):
             yield {
                 "content_type": audience.CONTENTS[content_id].kind,

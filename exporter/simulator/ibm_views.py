@@ -16,22 +16,25 @@ Viewer = tuple[str, Sequence[Segment]]
 def second_rows(asked: Question, now: float) -> Iterator[Row]:
     """Give a row for each bucket and content, also where nobody watched."""
     end = min(asked.end, int(now))  # nothing has happened yet after now
-    buckets = list(grid.buckets(asked.start, end, asked.granularity))
-    watched = _watched(asked.contents, buckets)
-    for number, bucket in enumerate(buckets):
-        for content_id in asked.contents:
-            yield {
-                "content_type": audience.CONTENTS[content_id].kind,
-                "content_id": content_id,
-                "time": time(bucket.label),
-                "value": watched[number, content_id],
-            }
+    # The segments of a long period are too many to be held at once.
+    for block in grid.buckets(asked.start, end, "hour" if asked.granularity == "minute" else asked.granularity):
+        buckets = list(grid.buckets(block.start, block.end, asked.granularity))
+        watched = _watched(asked.contents, buckets, audience.step(block.start, block.end))
+        for number, bucket in enumerate(buckets):
+            for content_id in asked.contents:
+                yield {
+                    "content_type": audience.CONTENTS[content_id].kind,
+                    "content_id": content_id,
+                    "time": time(bucket.label),
+                    "value": watched[number, content_id],
+                }
 
 
 def second_summary(asked: Question, now: float) -> Iterator[Row]:
     """Give one row, under the names that this endpoint alone has; nothing for no content."""
     end = min(asked.end, int(now))
-    watched = _watched(asked.contents, [grid.Bucket(asked.start, asked.start, end)] if end > asked.start else [])
+    whole = [grid.Bucket(asked.start, asked.start, end)] if end > asked.start else []
+    watched = _watched(asked.contents, whole, audience.step(asked.start, end))
     for content_id in asked.contents:
         yield {
             "content_type": audience.CONTENTS[content_id].kind,
@@ -40,13 +43,13 @@ def second_summary(asked: Question, now: float) -> Iterator[Row]:
         }
 
 
-def _watched(contents: tuple[int, ...], buckets: Sequence[grid.Bucket]) -> defaultdict[tuple[int, int], int]:
+def _watched(contents: tuple[int, ...], buckets: Sequence[grid.Bucket], step: int) -> defaultdict[tuple[int, int], int]:
     """Sum the seconds by the number of a bucket and the content."""
     found: defaultdict[tuple[int, int], int] = defaultdict(int)
     if not buckets:
         return found
     starts = [bucket.start for bucket in buckets]
-    for segment, weight in overlapping(contents, starts[0], buckets[-1].end):
+    for segment, weight in overlapping(contents, starts[0], buckets[-1].end, step):
         number = max(0, bisect_right(starts, segment.start) - 1)
         while number < len(buckets) and starts[number] < segment.end:
             bucket = buckets[number]
@@ -58,7 +61,8 @@ def _watched(contents: tuple[int, ...], buckets: Sequence[grid.Bucket]) -> defau
 def selected(asked: Question, now: float, *, spanning: bool) -> list[Segment]:
     """Give the segments that the flags let through, oldest first."""
     end = min(asked.end, int(now))
-    found = [segment for segment, _ in overlapping(asked.contents, asked.start, end)] if end > asked.start else []
+    step = audience.step(asked.start, end)
+    found = [segment for segment, _ in overlapping(asked.contents, asked.start, end, step)] if end > asked.start else []
     if not asked.inclusive:
         return [one for one in found if one.start >= asked.start and _is_finished(one, now) and one.end <= asked.end]
     if not asked.unfinished:

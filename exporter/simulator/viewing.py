@@ -46,9 +46,9 @@ class Segment(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def overlapping(contents: tuple[int, ...], start: int, end: int) -> tuple[tuple[Segment, int], ...]:
+def overlapping(contents: tuple[int, ...], start: int, end: int, step: int) -> tuple[tuple[Segment, int], ...]:
     """Give the segments that have a part in ``[start, end)``, oldest first, and for how many each stands."""
-    minutes = grid.sampled(start - LONGEST - grid.MINUTE, end, audience.step(start, end))
+    minutes = grid.sampled(start - LONGEST - grid.MINUTE, end, step)
     found = [
         (segment, weight)
         for minute, weight in minutes

@@ -2,7 +2,8 @@
 
 A place (see ``places``) is a combination of CDN, country and device, its figures of one minute are additive,
 and everything that SmartSight's API tells is computed from sums of them. Periods of up to three hours are
-summed exactly, longer ones from about 180 sampled minutes (see ``grid.sampled``), at least one a bucket.
+summed exactly, longer ones from about 180 sampled minutes (see ``grid.sampled``). A bucket of a time series is what
+a period of its own would be, whatever the series it stands in.
 """
 
 import math
@@ -21,6 +22,7 @@ ATTEMPTS = 1500
 MEAN_VIEW = 22
 """Minutes that a view lasts."""
 MOST_SAMPLES = 180
+HOUR = 3600
 INCIDENT = range(10, 16)
 """The minutes of every half hour in which one CDN is bad."""
 
@@ -103,6 +105,13 @@ def minute_cells(minute: int) -> tuple[Figures, ...]:
     )
 
 
+@lru_cache(maxsize=200)
+def hour_cells(hour: int) -> tuple[Figures, ...]:
+    """Give the sums of one Unix hour, one for each of ``PLACES``: history is asked for hour by hour, query by query."""
+    minutes = (minute_cells(minute) for minute in range(60 * hour, 60 * hour + 60))
+    return tuple(Figures._make(map(sum, zip(*place, strict=True))) for place in zip(*minutes, strict=True))
+
+
 def _cell(rate: float, now: Conditions, device: Device, slowness: float, u: tuple[float, ...]) -> Figures:
     """Make one place's minute from its attempts a minute, its conditions and eight chances."""
     attempts = whole(rate * (0.85 + 0.3 * u[0]), u[1])
@@ -152,19 +161,28 @@ def aggregate(
     keys = [tuple(place[name] for name in dimensions) if _admits(filters, place) else None for place in PLACES]
     pieces: Iterator[grid.Bucket] | list[grid.Bucket]
     pieces = grid.buckets(start, end, unit) if unit else [grid.Bucket(start, start, end)]
-    step = grid.step(start, end, MOST_SAMPLES)
-    return tuple(group for piece in pieces for group in _groups(piece, step, keys, timed=unit is not None))
+    return tuple(group for piece in pieces for group in _groups(piece, keys, timed=unit is not None))
 
 
 def _admits(filters: Filters, place: Mapping[str, str]) -> bool:
     return all(place[name] in admitted for name, admitted in filters)
 
 
-def _groups(piece: grid.Bucket, step: int, keys: Collection[tuple[str, ...] | None], *, timed: bool) -> Iterator[Group]:
+def _cells(piece: grid.Bucket) -> Iterator[tuple[tuple[Figures, ...], int]]:
+    """Give what is to be summed, place by place, and how often it counts."""
+    if (piece.start % HOUR, piece.end - piece.start) == (0, HOUR):
+        yield hour_cells(piece.start // HOUR), 1
+        return
+    step = grid.step(piece.start, piece.end, MOST_SAMPLES)
+    for minute, weight in grid.sampled(piece.start, piece.end, step):
+        yield minute_cells(minute), weight
+
+
+def _groups(piece: grid.Bucket, keys: Collection[tuple[str, ...] | None], *, timed: bool) -> Iterator[Group]:
     """Sum one bucket by the keys of the places (``None``: not wanted)."""
     cells: defaultdict[tuple[str, ...], list[Figures]] = defaultdict(list)
-    for minute, weight in grid.sampled(piece.start, piece.end, step):
-        for key, figures in zip(keys, minute_cells(minute), strict=True):
+    for places, weight in _cells(piece):
+        for key, figures in zip(keys, places, strict=True):
             if key is not None and (figures.attempts or figures.concurrent):
                 cells[key].append(figures if weight == 1 else Figures(*(weight * one for one in figures)))
     covered = len(grid.minutes(piece.start, piece.end))
