@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
+from exporter.config.remote_write import Delivery
 from exporter.config.schema import Defaults, QueryShape
 from exporter.providers import PROVIDERS
 
@@ -37,6 +38,7 @@ WIDER: dict[str, Callable[[JsonSchemaValue], JsonSchemaValue]] = {
     "_text": lambda text: _either(text, {"type": "number"}),
     "_flag": lambda text: _either(text, {"type": "boolean"}),
     "_many": lambda items: _either(items["items"], items),
+    "_one": lambda items: _either(items["items"], items),
     "_metric": lambda metric: _either({"type": "string", "minLength": 1}, metric),
 }
 """What the file may have beside what a model has, by the function that makes the one of the other."""
@@ -76,6 +78,7 @@ def schema() -> dict[str, Any]:
         [
             (Defaults, "validation"),
             (QueryShape, "validation"),
+            (Delivery, "validation"),
             *((provider.Settings, "validation") for provider in PROVIDERS.values()),
         ],
         schema_generator=_Generator,
@@ -84,6 +87,7 @@ def schema() -> dict[str, Any]:
     # The models are described for readers of the code, whose markup doubles the backtick.
     definitions = json.loads(json.dumps(together["$defs"]).replace("``", "`"))
     _describe(definitions[Defaults.__name__]["properties"], definitions[QueryShape.__name__]["properties"])
+    delivery = definitions.pop(Delivery.__name__)["properties"]
     vendors = {name: at[provider.Settings] for name, provider in PROVIDERS.items()}
     return {
         "$schema": DIALECT,
@@ -105,6 +109,7 @@ def schema() -> dict[str, Any]:
                 "minItems": 1,
                 "items": at[QueryShape],
             },
+            **delivery,
         },
         "required": ["sources", "queries"],
         "additionalProperties": False,

@@ -9,6 +9,7 @@ from typing import Any
 from exporter.config import document
 from exporter.config.expand import expand
 from exporter.config.query import build, kind_faults, label_fault, query_faults, source_name_fault
+from exporter.config.remote_write import RemoteWrite, receiver_faults
 from exporter.config.schema import Defaults, QueryShape
 from exporter.config.shape import check
 from exporter.model import Family, Query
@@ -16,9 +17,12 @@ from exporter.providers import PROVIDERS
 from exporter.providers.base import Fault, Provider, near
 from exporter.providers.shapes import SourceSettings
 
-SECTIONS = ("defaults", "sources", "queries")
+SECTIONS = ("defaults", "sources", "queries", "remote_write")
 SHOWN = re.compile("[a-z][a-z_]{0,30}")
-"""What a key below ``auth`` looks like."""
+"""What a key below one of ``CONFIDENTIAL`` looks like."""
+
+CONFIDENTIAL = ("auth", "basic_auth", "authorization", "headers")
+"""Keys below which secrets stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Config:
 
     sources: Mapping[str, Source]
     queries: tuple[Query, ...]
+    remote_write: tuple[RemoteWrite, ...] = ()
+    """Where the history of queries is delivered to."""
 
     def reusing(self, old: "Config") -> "Config":
         """Give the same with the old sources themselves where nothing about them changed."""
@@ -119,7 +125,7 @@ def _one_line(text: str) -> str:
 
 def _where(path: tuple[str | int, ...]) -> str:
     # What stands for a key below `auth` may be a secret whose key lacks a blank behind its colon.
-    end = path.index("auth") + 1 if "auth" in path else len(path)
+    end = next((number for number, step in enumerate(path, 1) if step in CONFIDENTIAL), len(path))
     shown = [*path[:end], *(step for step in path[end:] if SHOWN.fullmatch(str(step)))]
     steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in shown)
     return f"{steps.lstrip('.')}: " if steps else ""
@@ -136,7 +142,8 @@ def _config(data: object, report: Callable[[Fault], None]) -> Config | None:
     defaults, _ = check(Defaults, {} if given is None else given, ("defaults",), report)
     sources = {name: _source(name, entry, report) for name, entry in _section(data, "sources", dict, report).items()}
     queries = tuple(_queries(_section(data, "queries", list, report), sources, defaults, report))
-    return Config({name: declared.source for name, declared in sources.items() if declared.source}, queries)
+    receivers = _receivers(data, report)
+    return Config({name: declared.source for name, declared in sources.items() if declared.source}, queries, receivers)
 
 
 def _section(data: Mapping[str, Any], key: str, kind: type, report: Callable[[Fault], None]) -> Any:  # noqa: ANN401
@@ -171,6 +178,27 @@ def _source(name: str, data: object, report: Callable[[Fault], None]) -> _Declar
     source = Source(name, settings.type, settings, provider(settings)) if not wrong and not found else None
     login_wrong = {"auth", ""} & wrong or any(fault.path[:1] == ("auth",) for fault in found)
     return _Declared(provider, labels, None if login_wrong else settings, source)
+
+
+def _receivers(data: Mapping[str, Any], report: Callable[[Fault], None]) -> tuple[RemoteWrite, ...]:
+    given = data.get("remote_write")
+    places: list[tuple[tuple[str | int, ...], Any]] = []
+    if isinstance(given, list) and given:
+        places = [(("remote_write", index), receiver) for index, receiver in enumerate(given)]
+    elif isinstance(given, dict) or given is None:
+        places = [(("remote_write",), given)] if given else []
+    else:
+        report(Fault(("remote_write",), "must be a receiver with its `url`, or a list of such"))
+        return ()
+    receivers = [(path, *check(RemoteWrite, receiver, path, report)) for path, receiver in places]
+    names: set[str] = set()
+    for path, receiver, wrong in receivers:
+        for fault in receiver_faults(receiver, wrong):
+            report(Fault((*path, *fault.path), fault.message))
+        if receiver.label and receiver.label in names:
+            report(Fault((*path, "name"), f"the receiver `{receiver.label}` stands twice; give each a `name`"))
+        names.add(receiver.label)
+    return tuple(receiver for _, receiver, wrong in receivers if not wrong)
 
 
 def _label_faults(labels: Mapping[str, str]) -> Iterator[Fault]:

@@ -8,6 +8,7 @@ import yaml
 from pydantic import SecretStr
 
 from exporter.config.load import Config, Source
+from exporter.config.remote_write import RemoteWrite
 from exporter.config.schema import Defaults
 from exporter.config.units import BYTES, SECONDS
 from exporter.model import Metric, Query
@@ -32,7 +33,8 @@ def text(config: Config) -> str:
         {**settings, "source": [query.source for query in queries]} if len(queries) > 1 else settings
         for settings, queries in _together(config)
     ]
-    return dump({"sources": sources, "queries": queries})
+    receivers = [receiver_settings(receiver) for receiver in config.remote_write]
+    return dump({"sources": sources, "queries": queries} | ({"remote_write": receivers} if receivers else {}))
 
 
 def dump(data: object) -> str:
@@ -46,6 +48,12 @@ def dump(data: object) -> str:
 def source_settings(source: Source) -> dict[str, object]:
     """Give a source's settings as the file has them, without its secrets."""
     found = source.settings.model_dump(exclude_none=True)
+    return {key: value for key, value in found.items() if value != {}}
+
+
+def receiver_settings(receiver: RemoteWrite) -> dict[str, object]:
+    """Give a receiver's settings as the file has them, without its secrets."""
+    found = receiver.model_dump(exclude_none=True) | {"remote_timeout": duration(receiver.remote_timeout)}
     return {key: value for key, value in found.items() if value != {}}
 
 

@@ -53,16 +53,24 @@ def no_boolean(value: object) -> object:
     return value
 
 
-def _url(value: str) -> str:
-    """Refuse what is no address of an API, and credentials in one: addresses are shown."""
-    url = _split(value, ("http", "https"))
-    if url is None:
-        raise ValueError("must be a URL that begins with http:// or https://")
-    if url.username or url.password:
-        raise ValueError("must not hold a user name or a password; `auth` has keys for them")
-    if url.query or url.fragment:
-        raise ValueError("must not hold a `?` or a `#`: addresses are shown, and a secret behind one would be, too")
-    return value
+def plain_url(credentials: str) -> AfterValidator:
+    """Refuse what is no address of an API, and credentials in one: addresses are shown.
+
+    Args:
+        credentials: the keys that stand for a user name and a password instead.
+    """
+
+    def checked(value: str) -> str:
+        url = _split(value, ("http", "https"))
+        if url is None:
+            raise ValueError("must be a URL that begins with http:// or https://")
+        if url.username or url.password:
+            raise ValueError(f"must not hold a user name or a password; {credentials} has keys for them")
+        if url.query or url.fragment:
+            raise ValueError("must not hold a `?` or a `#`: addresses are shown, and a secret behind one would be, too")
+        return value
+
+    return AfterValidator(checked)
 
 
 def _proxy(value: SecretStr) -> SecretStr:
@@ -85,7 +93,7 @@ NAME = r"^[^\s,\[\]|=&]+$"
 
 Text = Annotated[str, Field(min_length=1), BeforeValidator(_text), AfterValidator(unicode)]
 Name = Annotated[str, Field(min_length=1, pattern=NAME), BeforeValidator(_text), AfterValidator(unicode)]
-Url = Annotated[str, AfterValidator(_url)]
+Url = Annotated[str, plain_url("`auth`")]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(no_boolean)]
 
