@@ -1,0 +1,210 @@
+"""Sending samples by Prometheus' remote write 1.0: snappy-compressed protobuf, until the receiver has decided.
+
+https://prometheus.io/docs/specs/prw/remote_write_spec/
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cramjam
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from exporter.history.messages import WriteRequest
+from exporter.history.receiver import Answer, Receiver, Unavailable
+from exporter.model import Series
+
+log = structlog.get_logger(__name__)
+
+MOST_SAMPLES = 2000
+"""Samples of a request at most: what Prometheus itself sends."""
+
+MOST_BYTES = 2**20
+"""Bytes of a request at most, before compression; a series' labels alone may take a few kilobytes."""
+
+SAMPLE_BYTES = 20
+"""Bytes of a sample on the wire at most: two tags and a length, a double, a time of six bytes."""
+
+LABEL_BYTES = 10
+"""The same of a label besides its texts, where these are as long as a label can be."""
+
+JITTER = wait_random_exponential(multiplier=0.5, max=30)
+"""Up to half a second before the first repeat, up to twice as much before each more, and never more than 30 s."""
+
+OK, TOO_MANY, SERVER, CLIENT = range(200, 300), 429, 500, 400
+
+TELLING = ("out of order", "out-of-order", "out of bounds", "too old", "too-old")
+"""What receivers call samples that come too late for them: Prometheus, Mimir, Thanos, VictoriaMetrics."""
+
+TAKEN = ("duplicate sample", "duplicate-timestamp")
+"""What they say where they have another value at that time already."""
+
+PROMETHEUS_500 = ("too old sample", "out of order sample", "out of bounds", "duplicate sample for timestamp")
+"""Of an answer with 5xx the words that decide all the same: Prometheus answers `too old sample` with 500."""
+
+ELSEWHERE = (401, 403, 404, 405, 407, 408)
+"""Refusals that are about the request and not about its samples: others may be taken, and these later."""
+
+Cause = Literal["late", "taken", "elsewhere", "other"]
+
+HINTS: dict[Cause, str] = {
+    "late": "the receiver takes no samples so old; in prometheus.yml set `storage: {tsdb: {out_of_order_time_window: "
+    "…}}`, at least `catch_up` long",
+    "taken": "the receiver has another value there and keeps it",
+    "elsewhere": "check `url` and the log-in of `remote_write`",
+    "other": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a receiver does not take samples: asking again with the same ones would change nothing."""
+
+    status: int
+    said: str
+
+    @property
+    def cause(self) -> Cause:
+        """What the receiver objects to: samples that come too ``late``, times that are ``taken``, or the request."""
+        said = self.said.lower()
+        if any(words in said for words in TAKEN):
+            return "taken"
+        if any(words in said for words in TELLING):
+            return "late"
+        return "elsewhere" if self.status in ELSEWHERE else "other"
+
+    def __str__(self) -> str:
+        """Say it in one line, with what to do about it."""
+        hint = HINTS[self.cause]
+        return f"HTTP {self.status}" + (f": {self.said}" if self.said else "") + (f" ({hint})" if hint else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request and how it ended: ``code`` is the status, or the reason where no answer came."""
+
+    code: str
+    samples: int
+    taken: bool = False
+    refused: bool = False
+
+
+class Sender:
+    """Sends to one receiver. ``told`` hears of each request; ``sleep`` replaces the waiting in tests."""
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        told: Callable[[Attempt], None] = lambda _: None,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._receiver = receiver
+        self._told = told
+        self._down = False
+        self._refused: Cause | None = None
+        self._retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Unavailable), wait=_wait, before_sleep=self._waiting, sleep=sleep
+        )
+
+    async def send(self, series: Iterable[Series]) -> Refusal | None:
+        """Send samples, in as many requests as it takes, and give why the receiver refused any of them.
+
+        Returns once the receiver has decided about all; while it is away or overloaded, that may take for ever.
+        """
+        refusal = None
+        for batch in batches(series):
+            refusal = await self._sent(batch) or refusal
+        return refusal
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._receiver.aclose()
+
+    async def _sent(self, batch: Sequence[Series]) -> Refusal | None:
+        samples = sum(len(series.points) for series in batch)
+        # Encoding thousands of samples takes longer than a scrape may wait.
+        body = await asyncio.to_thread(encode, batch)
+        refusal: Refusal | None = await self._retrying.copy()(self._once, body, samples)
+        if self._down:
+            self._down = False
+            log.info("the receiver answers again")
+        # One line for all that are refused for one reason: the counters have how many.
+        cause = refusal.cause if refusal else None
+        if refusal and cause != self._refused:
+            log.error("the receiver refuses samples", samples=samples, error=str(refusal))
+        elif self._refused and not refusal:
+            log.info("the receiver takes samples again")
+        self._refused = cause
+        return refusal
+
+    async def _once(self, body: bytes, samples: int) -> Refusal | None:
+        try:
+            answer = await self._receiver.post(body)
+        except Unavailable as error:
+            self._told(Attempt(error.reason, samples))
+            raise
+        refusal = judged(answer)
+        taken = answer.status in OK
+        self._told(Attempt(str(answer.status), samples, taken=taken, refused=refusal is not None))
+        if not taken and not refusal:
+            raise Unavailable("status", f"HTTP {answer.status}: {answer.said}".rstrip(": "), answer.wait)
+        return refusal
+
+    def _waiting(self, state: RetryCallState) -> None:
+        """Say once that samples wait: a line for each attempt of a night hides what else happened."""
+        error = state.outcome.exception() if state.outcome else None
+        if not self._down:
+            self._down = True
+            log.warning("the receiver takes no samples; they wait, and are sent again", error=str(error))
+
+
+def judged(answer: Answer) -> Refusal | None:
+    """Give an answer's refusal: a 4xx but 429 (remote write 1.0), or words of Prometheus that mean one."""
+    final = CLIENT <= answer.status < SERVER and answer.status != TOO_MANY
+    spoken = answer.status >= SERVER and any(words in answer.said for words in PROMETHEUS_500)
+    return Refusal(answer.status, answer.said) if final or spoken else None
+
+
+def batches(series: Iterable[Series]) -> Iterator[list[Series]]:
+    """Cut series so that each request stays within ``MOST_SAMPLES`` and ``MOST_BYTES``."""
+    batch: list[Series] = []
+    samples, size = 0, 0
+    for each in series:
+        head = sum(len(text.encode()) for label in each.labels for text in label) + LABEL_BYTES * len(each.labels)
+        left = each.points
+        while left:
+            room = min(MOST_SAMPLES - samples, (MOST_BYTES - size - head) // SAMPLE_BYTES)
+            if room <= 0 and batch:
+                yield batch
+                batch, samples, size = [], 0, 0
+                continue
+            # A series whose labels alone are too long goes alone, sample by sample.
+            taken, left = left[: max(room, 1)], left[max(room, 1) :]
+            batch.append(replace(each, points=taken))
+            samples += len(taken)
+            size += head + SAMPLE_BYTES * len(taken)
+    if batch:
+        yield batch
+
+
+def encode(batch: Iterable[Series]) -> bytes:
+    """Give the body of a request: labels sorted by name, and none that is empty."""
+    request = WriteRequest()
+    for each in batch:
+        series = request.timeseries.add()
+        for name, value in sorted(each.labels):
+            if value:
+                series.labels.add(name=name, value=value)
+        for at, number in each.points:
+            series.samples.add(value=number, timestamp=at)
+    return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, Unavailable) and error.wait is not None:
+        return error.wait
+    return JITTER(state)

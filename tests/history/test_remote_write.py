@@ -1,0 +1,169 @@
+"""What goes over the wire, in which pieces, and what becomes of each answer."""
+
+import cramjam
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from exporter.history import remote_write
+from exporter.history.messages import WriteRequest
+from exporter.history.receiver import Answer
+from exporter.history.remote_write import Refusal, batches, encode, judged
+from exporter.model import Series
+
+PLAYS = Series((("query", "q"), ("__name__", "plays"), ("cdn", "Ä"), ("empty", "")), ((60_000, 1), (120_500, 2.5)))
+
+
+def decoded(body):
+    """Read a body as a receiver does: labels as a tuple, samples as milliseconds and value."""
+    request = WriteRequest.FromString(bytes(cramjam.snappy.decompress_raw(body)))
+    return [
+        (
+            tuple((label.name, label.value) for label in series.labels),
+            [(sample.timestamp, sample.value) for sample in series.samples],
+        )
+        for series in request.timeseries
+    ]
+
+
+def test_labels_are_sorted_and_none_is_empty():
+    assert decoded(encode([PLAYS])) == [
+        ((("__name__", "plays"), ("cdn", "Ä"), ("query", "q")), [(60_000, 1.0), (120_500, 2.5)])
+    ]
+
+
+def test_the_messages_are_prometheus_own_bytes():
+    """By hand after remote.proto and types.proto, so that a wrong field number is seen."""
+    sample = b"\x09" + b"\x00\x00\x00\x00\x00\x00\xf8\x3f" + b"\x10" + b"\xe8\x07"
+    label = b"\x0a\x08__name__" + b"\x12\x01m"
+    series = b"\x0a" + bytes([len(label)]) + label + b"\x12" + bytes([len(sample)]) + sample
+    body = encode([Series((("__name__", "m"),), ((1000, 1.5),))])
+    assert bytes(cramjam.snappy.decompress_raw(body)) == b"\x0a" + bytes([len(series)]) + series
+
+
+@given(st.lists(st.integers(0, 9000), max_size=8), st.integers(0, 100_000))
+def test_batches_hold_everything_once_and_are_bounded(counts, length):
+    series = [
+        Series((("__name__", f"m{number}"), ("long", "x" * length)), tuple((at, at) for at in range(count)))
+        for number, count in enumerate(counts)
+    ]
+    found = list(batches(series))
+    for batch in found:
+        assert 0 < sum(len(each.points) for each in batch) <= remote_write.MOST_SAMPLES
+        assert len(cramjam.snappy.decompress_raw(encode(batch))) <= remote_write.MOST_BYTES
+    gathered = {}
+    for each in (each for batch in found for each in batch):
+        gathered[each.labels] = gathered.get(each.labels, ()) + each.points
+    assert gathered == {each.labels: each.points for each in series if each.points}
+
+
+def test_a_series_whose_labels_alone_are_too_long_goes_alone():
+    long = Series((("__name__", "m"), ("long", "x" * 2 * remote_write.MOST_BYTES)), ((1, 1), (2, 2)))
+    assert [[len(each.points) for each in batch] for batch in batches([PLAYS, long, PLAYS])] == [[2], [1], [1], [2]]
+
+
+async def test_headers_are_those_of_remote_write(sending):
+    sender, receiver, attempts, _ = sending(204, headers={"X-Scope-OrgID": "video"})
+    assert await sender.send([PLAYS]) is None
+    (request,) = receiver.requests
+    assert request.method == "POST"
+    assert str(request.url) == "http://prometheus:9090/api/v1/write"
+    assert request.headers["content-encoding"] == "snappy"
+    assert request.headers["content-type"] == "application/x-protobuf"
+    assert request.headers["x-prometheus-remote-write-version"] == "0.1.0"
+    assert request.headers["user-agent"].startswith("video-analytics-exporter/")
+    assert request.headers["x-scope-orgid"] == "video"
+    assert decoded(request.content)[0][1] == [(60_000, 1.0), (120_500, 2.5)]
+    assert [(each.code, each.samples, each.taken) for each in attempts] == [("204", 2, True)]
+
+
+async def test_nothing_is_no_request(sending):
+    sender, receiver, _, _ = sending()
+    assert await sender.send([]) is None
+    assert receiver.requests == []
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [500, 503, 429, 302, 600, httpx.ConnectError("refused"), httpx.ReadTimeout("late"), httpx.ReadError("broken")],
+)
+async def test_what_decides_nothing_is_sent_again_until_it_does(sending, passing):
+    sender, receiver, attempts, waits = sending(*[passing] * 12, 204)
+    assert await sender.send([PLAYS]) is None
+    assert len(receiver.requests) == 13
+    assert len({request.content for request in receiver.requests}) == 1
+    assert [each.taken for each in attempts] == [False] * 12 + [True]
+    assert len(waits) == 12
+    assert 0 < max(waits) <= 30
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after_is_obeyed(sending, status):
+    sender, _, _, waits = sending(httpx.Response(status, headers={"Retry-After": "17"}), 204)
+    await sender.send([PLAYS])
+    assert waits == [17.0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422])
+async def test_a_4xx_drops_the_batch_and_only_that(sending, status):
+    sender, receiver, attempts, waits = sending(httpx.Response(status, text="no, and here is why"), 204)
+    refusal = await sender.send([Series((("__name__", "m"),), tuple((at, 0) for at in range(4000)))])
+    assert (refusal.status, refusal.said) == (status, "no, and here is why")
+    assert [(each.code, each.refused, each.taken) for each in attempts] == [
+        (str(status), True, False),
+        ("204", False, True),
+    ]
+    assert len(receiver.requests) == 2
+    assert waits == []
+
+
+async def test_a_night_of_failures_is_a_line_and_not_a_thousand(sending):
+    refused, down = httpx.Response(400, text="out of order sample"), httpx.ConnectError("away")
+    sender, *_ = sending(refused, refused, refused, 204, down, down, down, 204)
+    with capture_logs() as lines:
+        for _ in range(5):
+            await sender.send([PLAYS])
+    assert [line["event"] for line in lines] == [
+        "the receiver refuses samples",
+        "the receiver takes samples again",
+        "the receiver takes no samples; they wait, and are sent again",
+        "the receiver answers again",
+    ]
+    assert "out_of_order_time_window" in lines[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "cause"),
+    [
+        (400, "out of order sample\n", "late"),
+        (400, "out of bounds\n", "late"),
+        (500, "too old sample\n", "late"),
+        (400, "duplicate sample for timestamp\n", "taken"),
+        (400, "failed pushing: … (err-mimir-sample-out-of-order)", "late"),
+        (400, "… (err-mimir-sample-timestamp-too-old)", "late"),
+        (400, "… (err-mimir-sample-duplicate-timestamp)", "taken"),
+        (401, "Unauthorized", "elsewhere"),
+        (404, "remote write receiver needs to be enabled with --web.enable-remote-write-receiver", "elsewhere"),
+        (400, "label value too long", "other"),
+    ],
+)
+def test_a_refusal_is_known_by_its_words(status, said, cause):
+    refusal = judged(Answer(status, said))
+    assert refusal.cause == cause
+    assert ("out_of_order_time_window" in str(refusal)) == (cause == "late")
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(500, "compaction failed"), Answer(503, "too old a connection"), Answer(429, "")]
+)
+def test_other_answers_decide_nothing(answer):
+    assert judged(answer) is None
+
+
+def test_a_refusal_says_what_to_set():
+    assert str(Refusal(400, "out of order sample")) == (
+        "HTTP 400: out of order sample (the receiver takes no samples so old; in prometheus.yml set "
+        "`storage: {tsdb: {out_of_order_time_window: …}}`, at least `catch_up` long)"
+    )
