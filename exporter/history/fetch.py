@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.aggregate import Aggregate
+from exporter.gather import NOTHING_NEW, Source
 from exporter.model import ROW_TIME, Bucket, Page, Part, Past, Turn, Window
 from exporter.normalise import Tabulator
-from exporter.poll import NOTHING_NEW, Source
 from exporter.providers.base import Provider
 from exporter.providers.decode import decode
 from exporter.providers.errors import BadResponse, OutOfTime, ServerError, TimedOut
