@@ -119,7 +119,7 @@ def _requests(group: Group, now: float) -> Iterator[Planned]:
             source=query.source,
             queries=tuple(each.name for each in answered),
             endpoint=request.endpoint,
-            path=_path(request),
+            path=path(request),
             lookup=request.lookup.path if request.lookup else "",
             pages_at_most=max(_pages(each, part, request) for each in answered),
             requests_per_hour=HOUR / query.interval,
@@ -131,7 +131,7 @@ def _window(query: Query, now: float) -> Window:
     return window(now, interval=query.interval, length=query.window, delay=query.delay)
 
 
-def _path(request: Request) -> str:
+def path(request: Request) -> str:
     """Give path and parameters as they are sent; secrets are in headers. Commas and the like stay readable."""
     params = urlencode(request.params, quote_via=quote, safe=",:=")
     lookup = f"&{request.lookup.name}=<looked up>" if request.lookup else ""
