@@ -50,7 +50,7 @@ class Fetcher:
         self._past = past
 
     async def buckets(self, period: Window, until: float = math.inf) -> tuple[Bucket, ...]:
-        """Give all buckets of a piece, oldest first; one in which nothing happened has an empty table.
+        """Give all buckets of a period, oldest first; one in which nothing happened has an empty table.
 
         What the vendor can't answer in time is asked for by halves. No request is repeated after ``until``, on the
         clock of the source.
@@ -58,6 +58,12 @@ class Fetcher:
         Raises:
             VendorError: there is no whole answer.
         """
+        found: tuple[Bucket, ...] = ()
+        for piece in pieces(self._past, period):
+            found += await self._piece(piece, until)
+        return found
+
+    async def _piece(self, period: Window, until: float) -> tuple[Bucket, ...]:
         try:
             return await self._buckets(period, until)
         except (TimedOut, ServerError) as error:
@@ -65,8 +71,8 @@ class Fetcher:
             if length == 1 or isinstance(error, OutOfTime):
                 raise
         middle = period.start + length // 2 * self._past.step
-        older = await self.buckets(Window(period.start, middle), until)
-        return older + await self.buckets(Window(middle, period.end), until)
+        older = await self._piece(Window(period.start, middle), until)
+        return older + await self._piece(Window(middle, period.end), until)
 
     async def _buckets(self, period: Window, until: float) -> tuple[Bucket, ...]:
         step = self._past.step
