@@ -128,6 +128,9 @@ class Backfill:
             try:
                 await self._piece(each, piece, before)
             except VendorError as error:
+                # What comes before it may still be on its way.
+                if before:
+                    await before.wait()
                 self.failures.setdefault(each.name, error)
             finally:
                 after.set()

@@ -4,6 +4,7 @@ It holds the samples in the order in which they are written out at the end, whic
 requests of pieces that are not.
 """
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -64,10 +65,16 @@ class Spool:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Answers may name persons.
             path.touch(mode=0o600)
-            self._db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-            self.resumed, self.began = self._open(identity, now)
+            self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise self._broken(error) from None
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._db.close)
+            try:
+                self.resumed, self.began = self._open(identity, now)
+            except sqlite3.Error as error:
+                raise self._broken(error) from None
+            stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -98,13 +105,13 @@ class Spool:
             SpoolError: it can't be written.
         """
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            for bucket in buckets:
-                for column in bucket.table.columns:
-                    self._put(bucket, column)
-            self._db.execute("DELETE FROM answer WHERE query = ? AND start = ?", (query, piece.start))
-            self._db.execute("INSERT INTO done VALUES (?, ?)", (query, piece.start))
-            self._db.execute("COMMIT")
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                for bucket in buckets:
+                    for column in bucket.table.columns:
+                        self._put(bucket, column)
+                self._db.execute("DELETE FROM answer WHERE query = ? AND start = ?", (query, piece.start))
+                self._db.execute("INSERT INTO done VALUES (?, ?)", (query, piece.start))
         except sqlite3.Error as error:
             raise self._broken(error) from None
 
