@@ -69,7 +69,7 @@ class Progress:
 
     def _say(self, line: str) -> None:
         if self._bar:
-            self._bar.console.print(line, markup=False)
+            self._bar.console.print(line, markup=False, highlight=False)
             return
         # Rich would wrap it at the width of a terminal that is not there.
         self._console.file.write(f"{line}\n")
