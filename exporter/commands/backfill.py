@@ -133,6 +133,8 @@ async def fill(config: Config, options: Options, told: Progress) -> str:
             async with _clients(config, found.wanted) as clients, _delivery(receiver, told) as deliver:
                 backfill = Backfill(clients, spool, told.done, deliver)
                 await backfill.run(found.wanted)
+            for (name, reason), rows in sorted(backfill.dropped.items()):
+                told.say(f"{name}: {tables.count(rows, 'row')} dropped as {reason}")
             _raise_for(backfill, found, options)
             said = _written(options.output, spool) if options.output else f"{told.samples} samples sent"
             spool.remove()
@@ -204,7 +206,8 @@ def _written(output: Path, spool: Spool) -> str:
         new.replace(output)
     except OSError as error:
         raise BackfillError(f"{new}: {error.strerror}; the same command continues") from None
-    return f"{output}: {lines} samples; for Prometheus: promtool tsdb create-blocks-from openmetrics {output} DIRECTORY"
+    blocks = f"promtool tsdb create-blocks-from openmetrics --max-block-duration=744h {output} DIRECTORY"
+    return f"{output}: {lines} samples; for Prometheus: {blocks}"
 
 
 def _receiver(config: Config, options: Options) -> RemoteWrite | None:

@@ -46,7 +46,7 @@ class Progress:
             self._bar.update(self._task, total=self._total, completed=self._before)
         else:
             before = f", {self._before} were made before" if self._before else ""
-            self._say(f"{self._total - self._before} requests to make{before}")
+            self.say(f"{self._total - self._before} requests to make{before}")
 
     def done(self, each: Wanted, samples: int) -> None:
         """Take in that a piece is done."""
@@ -59,15 +59,16 @@ class Progress:
             left = self._total - self._before - self._now
             rest = left * (self._told - self._started) / self._now
             made = f"{self._before + self._now} of {self._total} requests"
-            self._say(f"{made}, {self.samples} samples, about {in_words(rest)} left")
+            self.say(f"{made}, {self.samples} samples, about {in_words(rest)} left")
 
     def tried(self, code: str, *, decided: bool) -> None:
         """Take in that something was sent to a receiver, and whether that has decided; say once that it waits."""
         if not decided and not self._waits:
-            self._say(f"the receiver takes nothing ({code}); waiting for it")
+            self.say(f"the receiver takes nothing ({code}); waiting for it")
         self._waits = not decided
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Tell something in a line of its own."""
         if self._bar:
             self._bar.console.print(line, markup=False, highlight=False)
             return

@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -99,6 +100,8 @@ class Backfill:
         self._before: dict[str, asyncio.Event] = {}
         self.failures: dict[str, VendorError] = {}
         """Why a query could not be asked to its end, by its name in the spool."""
+        self.dropped: Counter[tuple[str, str]] = Counter()
+        """How many rows were left out or lost a value, by the query's name in the spool and the reason."""
 
     async def run(self, all_: Sequence[Wanted]) -> None:
         """Ask for all pieces; a query that fails is left, the others go on.
@@ -146,6 +149,9 @@ class Backfill:
                 return
             await self._deliver(each, buckets)
         self._spool.finish(each.name, piece, () if self._deliver else buckets)
+        for bucket in buckets:
+            for reason, rows in bucket.table.dropped.items():
+                self.dropped[each.name, reason] += rows
         self._done(each, sum(map(samples, buckets)))
 
 

@@ -162,6 +162,15 @@ def test_a_query_that_fails_costs_no_other_and_is_not_asked_to_its_end(open_):
     assert sum(count for request, count in vendor.asked.items() if "cdn" in str(request)) == 1
 
 
+def test_rows_that_are_dropped_are_counted_by_query_and_reason(open_):
+    config = configured(BY_CDN, PLAYS, max_series=1)
+    found, _ = all_wanted(config, (), HOUR, Window(START, START + 30 * HOUR), NOW)
+    with open_() as spool:
+        backfill = Backfill({"mm": Vendor()}, spool, lambda *_: None)
+        asyncio.run(backfill.run(found))
+    assert backfill.dropped == {("mm/by_cdn", "limit"): 30}
+
+
 def test_what_is_delivered_comes_in_the_order_of_time_and_is_not_kept(open_):
     found = all_of(SESSIONS, hours=30, concurrency=5)
     order = []
