@@ -21,7 +21,7 @@ import exporter
 from exporter import daemon, demo, logs, rules
 from exporter.commands import answers, asking, backfill, backfill_tables, forecast, forecast_tables, listing, summary
 from exporter.commands.progress import Progress
-from exporter.config import Config, ConfigError, jsonschema, load_file
+from exporter.config import Config, ConfigError, jsonschema, load_file, load_to_run
 from exporter.config.units import whole_seconds
 from exporter.providers import PROVIDERS
 from exporter.web.access import access
@@ -117,8 +117,8 @@ def serving(command: Command) -> Command:
 @serving
 def run(config_file: Path, **flags: Any) -> None:  # noqa: ANN401 - the flags of `serving`
     """Poll the vendors and serve the answers."""
-    config = read(config_file)
-    load = partial(load_file, config_file, os.environ)
+    load = partial(load_to_run, config_file, os.environ, flags["storage"])
+    config = loaded(load)
     start(lambda sockets, options: daemon.run(load, config, sockets, options), **flags)
 
 
@@ -148,8 +148,13 @@ def catalog(word: str) -> None:
 
 def read(path: Path) -> Config:
     """Read the configuration, or say what is wrong with it and exit."""
+    return loaded(partial(load_file, path, os.environ))
+
+
+def loaded(load: Callable[[], Config]) -> Config:
+    """Load a configuration, or say what is wrong with it and exit."""
     try:
-        return load_file(path, os.environ)
+        return load()
     except ConfigError as error:
         fail(*error.lines)
 

@@ -84,6 +84,19 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """How a query's past is delivered: in buckets of ``step`` seconds, read again once after ``settle`` seconds.
+
+    What is older than ``catch_up`` seconds is given up; ``requests`` is what an hour of catching up may cost.
+    """
+
+    step: int
+    settle: int
+    catch_up: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One query of the configuration against one source, defaults filled in. Durations in seconds."""
 
@@ -113,6 +126,7 @@ class Query:
     on_missing: Literal["absent", "zero"]
     labels: Labels
     """The source's own labels, which every series of the query carries."""
+    history: History | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from exporter.config import document
+from exporter.config import document, history
 from exporter.config.expand import expand
 from exporter.config.query import build, kind_faults, label_fault, query_faults, source_name_fault
 from exporter.config.remote_write import RemoteWrite, receiver_faults
@@ -43,6 +43,11 @@ class Config:
     queries: tuple[Query, ...]
     remote_write: tuple[RemoteWrite, ...] = ()
     """Where the history of queries is delivered to."""
+
+    @property
+    def delivers(self) -> bool:
+        """Whether any history is delivered."""
+        return bool(self.remote_write) and any(query.history for query in self.queries)
 
     def reusing(self, old: "Config") -> "Config":
         """Give the same with the old sources themselves where nothing about them changed."""
@@ -113,6 +118,21 @@ def load_file(path: Path, env: Mapping[str, str]) -> Config:
     return load(text, name=str(path), env=env)
 
 
+def load_to_run(path: Path, env: Mapping[str, str], storage: Path | None) -> Config:
+    """Read and check a configuration that is to be run with a storage directory, or without one.
+
+    Raises:
+        ConfigError: as ``load_file``; or the configuration needs a directory.
+    """
+    config = load_file(path, env)
+    if config.delivers and storage is None:
+        name = next(query.name for query in config.queries if query.history)
+        raise ConfigError(
+            [f"{path}: `history: true` of `{name}` needs --storage.path, where it keeps how far it has come"]
+        )
+    return config
+
+
 def _related(one: tuple[str | int, ...], other: tuple[str | int, ...]) -> bool:
     """Whether one path is the other, or leads on from it."""
     return all(step == with_ for step, with_ in zip(one, other, strict=False)) and bool(one)
@@ -143,6 +163,8 @@ def _config(data: object, report: Callable[[Fault], None]) -> Config | None:
     sources = {name: _source(name, entry, report) for name, entry in _section(data, "sources", dict, report).items()}
     queries = tuple(_queries(_section(data, "queries", list, report), sources, defaults, report))
     receivers = _receivers(data, report)
+    for fault in history.receiver_faults(data):
+        report(fault)
     return Config({name: declared.source for name, declared in sources.items() if declared.source}, queries, receivers)
 
 
@@ -225,10 +247,20 @@ def _queries(
             found = list(query_faults(shape, wrong, declared.provider, declared.settings, declared.labels))
             if declared.provider:
                 found += kind_faults(shape, declared.provider, taken)
+            if not wrong and declared.source and not found:
+                built = _built(shape, defaults, declared.source, declared.labels)
+                if isinstance(built, Query):
+                    yield built
+                else:
+                    found.append(built)
             for fault in found:
                 report(Fault((*path, *fault.path), fault.message))
-            if not wrong and declared.provider and declared.source and not found:
-                yield build(shape, defaults, declared.source.name, declared.provider, declared.labels)
+
+
+def _built(shape: QueryShape, defaults: Defaults, source: Source, labels: Mapping[str, str]) -> Query | Fault:
+    """Complete a query at a source, or give why its history can't be delivered from there."""
+    query = build(shape, defaults, source.name, type(source.provider), labels)
+    return history.with_history(query, history.settings(shape, defaults), source.provider)
 
 
 def _asked(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from exporter.catalog import sanitise
+from exporter.config.history import KEYS
 from exporter.config.schema import Defaults, QueryShape
 from exporter.model import Family, Query
 from exporter.providers import PROVIDERS
@@ -140,6 +141,7 @@ def build(
     """Complete a query that has no faults."""
     own = {name: getattr(shape, name) for name in Defaults.model_fields}
     values = defaults.model_dump() | {name: value for name, value in own.items() if value is not None}
+    values = {name: value for name, value in values.items() if name not in KEYS}
     values["max_age"] = max(values["max_age"], 2 * values["interval"])
     return Query(
         source=source,

@@ -71,6 +71,15 @@ class Defaults(Strict):
     max_label_length: Count = Field(
         default=1024, description="Characters of a label value at most; rows with a longer one are dropped."
     )
+    history: bool = Field(default=False, description="Deliver the query's past to `remote_write`, in buckets.")
+    step: WholeDuration | None = Field(
+        default=None, description="Length of the history's buckets; the shortest that divides the interval."
+    )
+    settle: WholeDuration = Field(default=900, description="How long after its end a bucket is read again, once.")
+    catch_up: WholeDuration = Field(
+        default=86_400, description="Buckets that are older are given up; raised to delay and two buckets."
+    )
+    catch_up_requests: Count = Field(default=120, description="Requests an hour for catching up at most.")
 
 
 class QueryShape(Strict):
@@ -102,3 +111,8 @@ class QueryShape(Strict):
     max_rows: Count | None = None
     max_nesting: Count | None = None
     max_label_length: Count | None = None
+    history: bool | None = None
+    step: WholeDuration | None = None
+    settle: WholeDuration | None = None
+    catch_up: WholeDuration | None = None
+    catch_up_requests: Count | None = None

@@ -7,6 +7,7 @@ from pathlib import PurePath
 import yaml
 from pydantic import SecretStr
 
+from exporter.config.history import KEYS
 from exporter.config.load import Config, Source
 from exporter.config.remote_write import RemoteWrite
 from exporter.config.schema import Defaults
@@ -79,8 +80,17 @@ def query_settings(query: Query, provider: Provider) -> dict[str, object]:
         "exemplars": query.exemplars,
         "allow_personal_data": query.exemplars or personal,
     }
-    defaults = {name: _default(name, getattr(query, name)) for name in Defaults.model_fields}
-    return {key: value for key, value in given.items() if value} | defaults
+    defaults = {name: _default(name, getattr(query, name)) for name in Defaults.model_fields if name not in KEYS}
+    return {key: value for key, value in given.items() if value} | defaults | _history(query)
+
+
+def _history(query: Query) -> dict[str, object]:
+    """Give the keys about a query's history, where it has one."""
+    if not (own := query.history):
+        return {}
+    durations = {"step": own.step, "settle": own.settle, "catch_up": own.catch_up}
+    written = {name: duration(seconds) for name, seconds in durations.items()}
+    return {"history": True, **written, "catch_up_requests": own.requests}
 
 
 def duration(seconds: float) -> str:

@@ -397,7 +397,7 @@ def test_the_example_names_each_variable_that_it_lacks(name):
 def test_the_example_writes_out_every_default_as_it_is():
     without = EXAMPLE.replace(EXAMPLE[EXAMPLE.index("defaults:") : EXAMPLE.index("sources:")], "")
     written = EXAMPLE[EXAMPLE.index("defaults:") : EXAMPLE.index("sources:")]
-    assert [key for key in Defaults.model_fields if f"  {key}: " not in written] == []
+    assert [key for key in Defaults.model_fields if f" {key}: " not in written] == []
     complete, short = (load(text, name="", env=EXAMPLE_ENV) for text in (EXAMPLE, without))
     assert complete.queries == short.queries
 
