@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -32,6 +32,9 @@ from exporter.web.metrics import Metrics
 from exporter.web.past import Past
 from exporter.web.state import State
 from exporter.web.systemd import Notifier
+
+if TYPE_CHECKING:
+    from exporter.history.deliveries import Deliveries
 
 log = structlog.get_logger(__name__)
 
@@ -130,6 +133,7 @@ class House:
         self._poller = Poller(self._clients, self.store, self._ended, now=time.time, clock=steady)
         self._schedule = Schedule(self._poller.tick, lambda group: self.telemetry.skipped(group.queries))
         self._past = Past()
+        self._deliveries: Deliveries | None = None
         self.state = State(
             now=time.time,
             config=lambda: self._config,
@@ -162,6 +166,7 @@ class House:
             log.info("stored snapshots are served", queries=served, waiting=len(waiting))
         if self._storage:
             self.begin(self._storage.keep_writing())
+        self._deliver()
         self._advise(self._plan.jobs)
         self._schedule.start(self._plan.groups, self._waiting(waiting))
 
@@ -205,6 +210,7 @@ class House:
         self._configured(kept)
         for source in config.sources:
             self.telemetry.circuit(source, is_open=self._poller.circuit(source).open)
+        self._deliver()
         self._advise(job for key, job in new.job.items() if key not in kept)
 
     async def aclose(self) -> None:
@@ -213,6 +219,8 @@ class House:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._deliveries:
+            await self._deliveries.aclose()
         for client in self._clients.values():
             await client.aclose()
 
@@ -226,6 +234,17 @@ class House:
         self.telemetry.circuit(source, is_open=self._poller.circuit(source).open)
         if self._storage:
             self._storage.put(self._plan.job[outcome.query.key], outcome, self.store.get(outcome.query))
+        if self._deliveries:
+            self._deliveries.wake(outcome.query.key)
+
+    def _deliver(self) -> None:
+        """Deliver history as the configuration says; what that takes is imported once there is some."""
+        if self._storage and self._config.delivers and self._deliveries is None:
+            from exporter.history.deliveries import Deliveries  # noqa: PLC0415
+
+            self._deliveries = Deliveries(self._storage.directory, self.telemetry.registry, now=time.time, clock=steady)
+        if self._deliveries:
+            self._deliveries.configure(self._config, self._clients)
 
     def _next_polls(self) -> dict[tuple[str, str], float]:
         """Give the Unix time of each query's next poll, ticks that are left out for its source's circuit included."""

@@ -128,7 +128,7 @@ def plan(config: Config) -> Plan:
 def _job(query: Query, config: Config) -> Job:
     provider = config.sources[query.source].provider
     parts = provider.parts(query)
-    asked = repr((query, provider.account, parts)).encode()
+    asked = repr((replace(query, history=None), provider.account, parts)).encode()
     return Job(query, provider, parts, offset(query.name, query.interval), hashlib.sha256(asked).hexdigest())
 
 
@@ -156,7 +156,7 @@ def _rows(query: Query) -> Query:
     The order does so only with ``top``: without it all rows come. The endpoint stands in the requests.
     """
     rows = replace(query, name="", metrics=(), labels=(), endpoint="")
-    rows = replace(rows, max_series=0, max_age=0, max_label_length=0, on_missing="absent")
+    rows = replace(rows, max_series=0, max_age=0, max_label_length=0, on_missing="absent", history=None)
     return rows if query.top is not None else replace(rows, order_by="", order="desc")
 
 

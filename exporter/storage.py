@@ -74,6 +74,11 @@ class Storage:
         self._writing = threading.Lock()
         self._works = True
 
+    @property
+    def directory(self) -> Path:
+        """Where they are."""
+        return self._directory
+
     def restore(self, jobs: Iterable[Job]) -> Iterator[Restored]:
         """Give what is known of these jobs; what is damaged is set aside, what nobody will want again is deleted."""
         by_file = {_file(job.query): job for job in jobs}

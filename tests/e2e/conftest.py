@@ -219,6 +219,53 @@ def server(tmp_path):
         process.wait(PATIENCE)
 
 
+class Receiver:
+    """A real Prometheus that takes remote write, also out of order; it can be killed and started again."""
+
+    def __init__(self, directory):
+        self._directory = directory
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        config = {"storage": {"tsdb": {"out_of_order_time_window": "1d"}}}
+        (directory / "receiver.yml").write_text(json.dumps(config))
+
+    def start(self):
+        command = [
+            shutil.which("prometheus"),
+            "--web.enable-remote-write-receiver",
+            f"--config.file={self._directory / 'receiver.yml'}",
+            f"--storage.tsdb.path={self._directory / 'receiver'}",
+            f"--web.listen-address={self.url.removeprefix('http://')}",
+        ]
+        with (self._directory / "receiver.log").open("a") as log:
+            env = {**os.environ, "GOMAXPROCS": "1"}
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)
+
+    def stop(self):
+        self._process.kill()
+        self._process.wait(PATIENCE)
+
+    def points(self, selector, start, end):
+        """What is stored of series from ``start`` to ``end``: values by CDN and time."""
+        params = urllib.parse.urlencode({"query": f"{selector}[{end - start}s]", "time": end})
+        with contextlib.suppress(httpx.TransportError):
+            found = json.loads(fetch(f"{self.url}/api/v1/query?{params}"))["data"]["result"]
+            return {
+                (series["metric"].get("cdn"), int(at)): float(value)
+                for series in found
+                for at, value in series["values"]
+            }
+
+
+@pytest.fixture
+def receiver(tmp_path):
+    """Start a real Prometheus that takes remote write."""
+    receiver = Receiver(tmp_path)
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
 @pytest.fixture
 def prometheus(server, tmp_path):
     """Start a real Prometheus that scrapes a target every second, and evaluates rules as often."""

@@ -1,0 +1,252 @@
+"""One query's history to one receiver: what is due, what is settled, and how far it has come.
+
+A bucket is sent with the time of its end, and the watermark moves only after the receiver has decided: whatever breaks
+in between, the bucket is read and sent again, and is the same sample.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from exporter.history.budget import Budget
+from exporter.history.fetch import Fetcher, pieces
+from exporter.history.remote_write import Refusal
+from exporter.history.series import series
+from exporter.history.settlement import Reading, Revision, compare
+from exporter.history.watermark import Watermark, Watermarks
+from exporter.model import Bounds, Bucket, History, Past, Query, Request, Series, Window
+from exporter.poll import Source
+from exporter.providers.base import Provider
+from exporter.providers.errors import VendorError
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+TOGETHER = 0.25
+"""Settled buckets are read again together: once the first of them has been so for this share of ``settle``."""
+
+
+class Account(Protocol):
+    """Who is told what becomes of the buckets of a delivery."""
+
+    def expected(self, buckets: int) -> None:
+        """Note buckets that are due."""
+
+    def delivered(self, end: int, *, late: bool) -> None:
+        """Note one that the receiver has taken."""
+
+    def given_up(self, buckets: int) -> None:
+        """Note buckets that will never be delivered."""
+
+    def revised(self, revision: Revision, age: float) -> None:
+        """Note one that had changed when it was read again, at an age of so many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all deliveries share. ``now`` gives Unix seconds, ``clock`` steady ones.
+
+    ``turn`` admits one at a time of those that ask a source, ``holding`` so many that hold what they have read.
+    """
+
+    watermarks: Watermarks
+    now: Callable[[], float]
+    clock: Callable[[], float]
+    turn: Callable[[str], asyncio.Lock]
+    holding: asyncio.Semaphore
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is delivered, and where from: the client of the query's source, and its vendor."""
+
+    query: Query
+    history: History
+    provider: Provider
+    source: Source
+    identity: str
+
+
+class Delivery:
+    """Delivers a query's buckets. ``send`` gives them to the receiver, and returns once it has decided."""
+
+    def __init__(
+        self,
+        task: Task,
+        receiver: str,
+        send: Callable[[Sequence[Series]], Awaitable[Refusal | None]],
+        account: Account,
+        shared: Shared,
+    ) -> None:
+        self._query = task.query
+        self._history = task.history
+        self._identity = task.identity
+        self._receiver = receiver
+        self._send = send
+        self._account = account
+        self._shared = shared
+        self._source = _Counting(task.source)
+        self._past: Past = task.provider.past(task.query, task.history.step)
+        self._fetcher = Fetcher(self._source, task.provider, self._past)
+        self._budget = Budget(task.history.requests, shared.clock)
+        self._mark: Watermark | None = None
+        self._caught_up = True
+        self._trouble = ""
+
+    @property
+    def mark(self) -> Watermark | None:
+        """Where it stands; ``None`` before its first turn."""
+        return self._mark
+
+    @property
+    def trouble(self) -> str:
+        """Why the last turn did not come to its end; empty if it did."""
+        return self._trouble
+
+    async def deliver(self) -> None:
+        """Deliver what is due, and look again at what is settled; a failure ends it until the next time."""
+        with bound_contextvars(source=self._query.source, query=self._query.name, receiver=self._receiver):
+            trouble = ""
+            try:
+                mark = await self._loaded()
+                trouble = await self._catch_up(mark) or await self._settle(mark)
+            except VendorError as error:
+                trouble = f"{error.reason}: {error}"
+            if trouble and not self._trouble:
+                log.warning("history waits", error=trouble)
+            elif self._trouble and not trouble:
+                log.info("history is delivered again")
+            self._trouble = trouble
+
+    async def _loaded(self) -> Watermark:
+        """Give the watermark; the first time that of the disk, or one that begins with the newest bucket."""
+        now, step = self._shared.now(), self._history.step
+        if self._mark is None:
+            stored = await asyncio.to_thread(self._shared.watermarks.load, self._query, self._receiver)
+            self._mark = stored or Watermark.at(self._identity, self._due(now) - step)
+            if self._mark.identity != self._identity:
+                # It is asked for other things since: nothing to compare with.
+                begun = Watermark.at(self._identity, self._mark.delivered // step * step)
+                begun.expected, begun.told = self._mark.expected, self._mark.told
+                self._mark = begun
+        return self._mark
+
+    def _due(self, now: float) -> int:
+        """Give the end of the newest bucket that is due."""
+        return int((now - self._query.delay) // self._history.step) * self._history.step
+
+    async def _catch_up(self, mark: Watermark) -> str:
+        """Deliver all that is due, as far as the budget goes; gives what is in the way, if anything is."""
+        due = self._due(self._shared.now())
+        self._align(mark, due)
+        for number, piece in enumerate(pieces(self._past, Window(mark.delivered, due))):
+            if number and not self._budget.left:
+                log.debug("catching up waits for its budget", buckets=(due - mark.delivered) // self._history.step)
+                return ""
+            async with self._shared.holding:
+                buckets, read_at, requests = await self._fetched(piece)
+                self._budget.spend(requests if number else 0)
+                for bucket in buckets:
+                    if refusal := await self._delivered(mark, bucket, read_at):
+                        return f"the receiver refuses: {refusal}"
+        self._caught_up = True
+        return ""
+
+    def _align(self, mark: Watermark, due: int) -> None:
+        """Bring the watermark to where it can go on from: clocks step, and what is too old is given up."""
+        step, usual = self._history.step, self._query.interval + 2 * self._history.step
+        oldest = -int(-(self._shared.now() - self._history.catch_up) // step) * step
+        if mark.delivered > due + step:
+            log.warning("the clock went back: buckets are delivered again", buckets=(mark.delivered - due) // step)
+            mark.delivered = min(mark.safe, due)
+            mark.unsettled = [reading for reading in mark.unsettled if reading.end <= mark.delivered]
+        elif due - mark.delivered > usual and self._caught_up:
+            self._caught_up, mark.safe = False, mark.delivered
+        if due > mark.expected:
+            self._account.expected((due - mark.expected) // step)
+            mark.expected = due
+        if mark.delivered < oldest:
+            self._give_up(mark, oldest)
+
+    def _give_up(self, mark: Watermark, end: int) -> None:
+        """Go on at ``end``: what is before it is not delivered."""
+        lost = max(end - max(mark.told, mark.delivered), 0) // self._history.step
+        if lost:
+            self._account.given_up(lost)
+        mark.delivered, mark.told = end, max(mark.told, end)
+
+    async def _fetched(self, piece: Window) -> tuple[Sequence[Bucket], float, int]:
+        """Give a piece's buckets, when it was asked for them, and how many requests that took."""
+        async with self._shared.turn(self._query.source):
+            before, read_at = self._source.requests, self._shared.now()
+            until = self._shared.clock() + self._query.interval
+            buckets = await self._fetcher.buckets(piece, until)
+            return buckets, read_at, self._source.requests - before
+
+    async def _delivered(self, mark: Watermark, bucket: Bucket, read_at: float) -> Refusal | None:
+        """Send one bucket and move the watermark; gives a refusal that may end without the bucket being another."""
+        end, age = bucket.period.end, read_at - bucket.period.end
+        found = await asyncio.to_thread(lambda: list(series(bucket)))
+        refusal = await self._send(found)
+        if refusal and refusal.cause == "elsewhere":
+            return refusal
+        if refusal:
+            log.debug("a bucket is given up", end=end, error=str(refusal))
+            self._give_up(mark, end)
+        else:
+            if end > mark.told:
+                late = self._shared.now() - end > self._query.delay + 2 * self._query.interval
+                self._account.delivered(end, late=late)
+            mark.delivered, mark.told, mark.newest = end, max(mark.told, end), max(mark.newest, end)
+            if age < self._history.settle:
+                mark.unsettled.append(await asyncio.to_thread(Reading.of, found, end, age))
+        await self._store(mark)
+        return None
+
+    async def _settle(self, mark: Watermark) -> str:
+        """Read again what has had time to settle, and send what changed; gives what is in the way, if anything is."""
+        now, settle = self._shared.now(), self._history.settle
+        kept = [each for each in mark.unsettled if each.end > now - max(self._history.catch_up, 2 * settle)]
+        ripe = {each.end: each for each in kept if each.end <= now - settle}
+        mark.unsettled = kept
+        if not ripe or now - settle - min(ripe) < settle * TOGETHER:
+            return ""
+        for piece in pieces(self._past, Window(min(ripe) - self._history.step, max(ripe))):
+            async with self._shared.holding:
+                buckets, read_at, _ = await self._fetched(piece)
+                for bucket in buckets:
+                    if reading := ripe.get(bucket.period.end):
+                        await self._settled(mark, reading, bucket, read_at)
+                await self._store(mark)
+        return ""
+
+    async def _settled(self, mark: Watermark, before: Reading, bucket: Bucket, read_at: float) -> None:
+        found = await asyncio.to_thread(lambda: list(series(bucket)))
+        revision, age = await asyncio.to_thread(compare, before, found), read_at - bucket.period.end
+        if revision.any:
+            # The receiver may keep what it has: then the counters are all that tells of it.
+            await self._send(revision.changed)
+            self._account.revised(revision, age)
+        mark.settled.note(before, revision, age)
+        mark.unsettled = [each for each in mark.unsettled if each.end != before.end]
+
+    async def _store(self, mark: Watermark) -> None:
+        await asyncio.to_thread(self._shared.watermarks.store, self._query, self._receiver, mark)
+
+
+class _Counting:
+    """A source that counts its requests."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.requests = 0
+
+    async def get(self, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
+        """Ask the source."""
+        self.requests += 1
+        return await self._source.get(request, bounds, read)

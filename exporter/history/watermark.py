@@ -1,0 +1,95 @@
+"""How far a query's history is delivered to a receiver, on disk: a restart goes on there, and misses nothing.
+
+One file a query and receiver, replaced whole: a digest, and what it is of. A file that is no such thing is set aside.
+"""
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from exporter.history.settlement import Reading, Settled
+from exporter.model import Query
+
+log = structlog.get_logger(__name__)
+
+MAGIC = b"video-analytics-exporter history 1\n"
+SUFFIX = ".history"
+ASIDE = ".damaged"
+
+
+class Watermark(msgspec.Struct):
+    """Where a delivery stands. Times are Unix seconds on the grid of the buckets.
+
+    All buckets before ``delivered`` are delivered, or given up. The counters have heard of those before ``expected``
+    that they are due, and of those before ``told`` what became of them. ``safe`` is where the last gap began.
+    """
+
+    identity: str
+    delivered: int
+    expected: int
+    told: int
+    safe: int
+    newest: int = 0
+    unsettled: list[Reading] = msgspec.field(default_factory=list)
+    settled: Settled = msgspec.field(default_factory=Settled)
+
+    @classmethod
+    def at(cls, identity: str, time: int) -> "Watermark":
+        """Begin at a time."""
+        return cls(identity, time, time, time, time)
+
+
+class Watermarks:
+    """The watermarks in a directory, by query and receiver."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._works = True
+
+    def load(self, query: Query, receiver: str) -> Watermark | None:
+        """Give what is stored; ``None`` where nothing is, or nothing that can be used: that is set aside."""
+        path = self._path(query, receiver)
+        try:
+            if not path.exists():
+                return None
+            content = path.read_bytes()
+            start = len(MAGIC) + hashlib.sha256().digest_size
+            if not content.startswith(MAGIC) or content[len(MAGIC) : start] != hashlib.sha256(content[start:]).digest():
+                raise ValueError("it is damaged, or was written by something else")  # noqa: TRY301 - told as the others
+            return msgspec.msgpack.decode(content[start:], type=Watermark)
+        except (OSError, ValueError) as error:
+            log.warning("a stored watermark is set aside", path=str(path), error=str(error))
+            with contextlib.suppress(OSError):
+                path.replace(path.with_suffix(ASIDE))
+            return None
+
+    def store(self, query: Query, receiver: str, mark: Watermark) -> None:
+        """Write a watermark in the place of the one before; where that fails, it is said once.
+
+        It is not forced to the disk: it is the process that may die, not the machine.
+        """
+        content, path = msgspec.msgpack.encode(mark), self._path(query, receiver)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            new = path.with_suffix(".new")
+            new.write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
+            new.replace(path)
+        except OSError as error:
+            self._complain(error)
+            return
+        if not self._works:
+            log.info("watermarks are stored again", path=str(self._directory))
+            self._works = True
+
+    def _complain(self, error: OSError) -> None:
+        """Say once that the directory can't be used; the exporter goes on without."""
+        if self._works:
+            log.error("watermarks can't be stored", path=str(self._directory), error=error.strerror)
+        self._works = False
+
+    def _path(self, query: Query, receiver: str) -> Path:
+        name = hashlib.sha256("\0".join((*query.key, receiver)).encode()).hexdigest()[:32]
+        return self._directory / f"{name}{SUFFIX}"
