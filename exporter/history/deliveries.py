@@ -14,12 +14,12 @@ from prometheus_client import CollectorRegistry
 
 from exporter.config import Config
 from exporter.config.remote_write import RemoteWrite
+from exporter.gather import Source
 from exporter.history.delivery import Delivery, Shared, Task
 from exporter.history.receiver import Receiver
 from exporter.history.remote_write import Sender
 from exporter.history.telemetry import Account, Key, Telemetry
 from exporter.history.watermark import Watermark, Watermarks
-from exporter.poll import Source
 
 log = structlog.get_logger(__name__)
 

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from exporter.gather import Source
 from exporter.history.budget import Budget
 from exporter.history.fetch import Fetcher, pieces
 from exporter.history.remote_write import Refusal
@@ -19,7 +20,6 @@ from exporter.history.series import series
 from exporter.history.settlement import Reading, Revision, compare
 from exporter.history.watermark import Watermark, Watermarks
 from exporter.model import Bounds, Bucket, History, Past, Query, Request, Series, Window
-from exporter.poll import Source
 from exporter.providers.base import Provider
 from exporter.providers.errors import VendorError
 
