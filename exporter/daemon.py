@@ -145,6 +145,7 @@ class House:
             snapshot=self.store.get,
             past=self._past,
             alive=lambda: self._schedule.running,
+            deliveries=lambda: self._deliveries.standings if self._deliveries else {},
         )
 
     def start(self) -> None:

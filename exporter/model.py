@@ -97,6 +97,25 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivered:
+    """How a query's history stands at one receiver. Times are Unix seconds, ``None`` where there are none yet.
+
+    All buckets before ``until`` are delivered or given up. Of those that were ``read_again`` so many were ``revised``,
+    by ``largest`` at most, as a share of the larger value; ``verdict`` says in words whether the query's delay does.
+    """
+
+    receiver: str
+    newest: int | None
+    until: int | None
+    trouble: str
+    read_again: int
+    revised: int
+    largest: float
+    enough: int | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One query of the configuration against one source, defaults filled in. Durations in seconds."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,22 +19,13 @@ from exporter.history.delivery import Delivery, Shared, Task
 from exporter.history.receiver import Receiver
 from exporter.history.remote_write import Sender
 from exporter.history.telemetry import Account, Key, Telemetry
-from exporter.history.watermark import Watermark, Watermarks
+from exporter.history.watermark import Watermarks, standing
+from exporter.model import Delivered
 
 log = structlog.get_logger(__name__)
 
 HELD = 4
 """Answers that wait for one receiver at the same time: what is read is held in memory until it is taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How one delivery stands, for people to look at; no ``mark`` before its first turn."""
-
-    query: tuple[str, str]
-    receiver: str
-    mark: Watermark | None
-    trouble: str
 
 
 @dataclass(slots=True)
@@ -97,10 +88,13 @@ class Deliveries:
                 running.turn.add_done_callback(partial(_ended, key))
 
     @property
-    def standings(self) -> Iterator[Standing]:
-        """How each delivery stands."""
+    def standings(self) -> Mapping[tuple[str, str], Sequence[Delivered]]:
+        """How each delivery stands, by source and query name."""
+        found: defaultdict[tuple[str, str], list[Delivered]] = defaultdict(list)
         for key, running in self._running.items():
-            yield Standing(key[:2], key[2], running.delivery.mark, running.delivery.trouble)
+            delivery = running.delivery
+            found[key[:2]].append(standing(running.task.query, key[2], delivery.mark, delivery.trouble))
+        return found
 
     async def aclose(self) -> None:
         """Stop all turns, and close all connections to receivers."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from exporter.model import Labels, Series
+from exporter.config.shown import duration
+from exporter.model import Labels, Query, Series
 
 KEY = 8
 """Bytes that stand for a series' labels: among a million series two are alike with a chance of one to 30 million."""
@@ -122,6 +123,23 @@ class Settled(msgspec.Struct):
             if found.buckets >= SURE:
                 sure = math.ceil(found.youngest / MINUTE) * MINUTE
         return sure
+
+
+def verdict(settled: Settled, query: Query) -> str:
+    """Say whether a query's delay is enough for what was seen, and which would be."""
+    delay, name = duration(query.delay), query.name
+    if not settled.buckets:
+        return "No bucket has been read again yet."
+    seen = f"{settled.revised} of {settled.buckets} buckets changed after they were read"
+    if not settled.revised:
+        return f"`delay: {delay}` is enough: {seen}."
+    seen += f", by up to {settled.largest:.1%}"
+    if settled.enough is None:
+        return f"`delay: {delay}` is too short: {seen}; `query {name} --settle` measures which one is enough."
+    # Polls come up to an interval after the delay.
+    if settled.enough <= query.delay + query.interval:
+        return f"`delay: {delay}` is enough: {seen}, none of them when it was read so late."
+    return f"`delay: {delay}` is too short: {seen}; `delay: {duration(settled.enough)}` is enough."
 
 
 def age_class(age: float) -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from exporter.history.settlement import Reading, Settled
-from exporter.model import Query
+from exporter.history.settlement import Reading, Settled, verdict
+from exporter.model import Delivered, Query
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,22 @@ class Watermark(msgspec.Struct):
     def at(cls, identity: str, time: int) -> "Watermark":
         """Begin at a time."""
         return cls(identity, time, time, time, time)
+
+
+def standing(query: Query, receiver: str, mark: Watermark | None, trouble: str = "") -> Delivered:
+    """Say how a delivery stands."""
+    settled = mark.settled if mark else Settled()
+    return Delivered(
+        receiver=receiver,
+        newest=(mark.newest or None) if mark else None,
+        until=mark.delivered if mark else None,
+        trouble=trouble,
+        read_again=settled.buckets,
+        revised=settled.revised,
+        largest=settled.largest,
+        enough=settled.enough,
+        verdict=verdict(settled, query),
+    )
 
 
 class Watermarks:

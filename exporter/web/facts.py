@@ -9,7 +9,7 @@ from typing import Literal
 
 import exporter
 from exporter.config import Source
-from exporter.model import Outcome, Query
+from exporter.model import Delivered, Outcome, Query
 from exporter.providers.base import ApiKey, ClientCredentials, Credentials
 from exporter.providers.standing import Login, Standing
 from exporter.web.past import Ended
@@ -41,6 +41,21 @@ class SourceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryFacts:
+    """A query's history at one receiver."""
+
+    receiver: str
+    error: str
+    newest_bucket_timestamp_seconds: int | None
+    complete_until_timestamp_seconds: int | None
+    buckets_read_again: int
+    buckets_revised: int
+    largest_revision_ratio: float
+    delay_enough_seconds: int | None
+    delay_verdict: str
+
+
+@dataclass(frozen=True, slots=True)
 class QueryFacts:
     """One query at one source. ``series`` are those that ``/metrics`` serves now."""
 
@@ -60,6 +75,7 @@ class QueryFacts:
     series: int
     recent_polls: int
     recent_failures: int
+    history: tuple[HistoryFacts, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +184,19 @@ def _query(state: State, query: Query, outcome: Outcome | None, next_poll: float
         series=snapshot.series if snapshot else 0,
         recent_polls=polls,
         recent_failures=failures,
+        history=tuple(map(_history, state.deliveries().get(query.key, ()))),
+    )
+
+
+def _history(delivered: Delivered) -> HistoryFacts:
+    return HistoryFacts(
+        receiver=delivered.receiver,
+        error=delivered.trouble,
+        newest_bucket_timestamp_seconds=delivered.newest,
+        complete_until_timestamp_seconds=delivered.until,
+        buckets_read_again=delivered.read_again,
+        buckets_revised=delivered.revised,
+        largest_revision_ratio=delivered.largest,
+        delay_enough_seconds=delivered.enough,
+        delay_verdict=delivered.verdict,
     )

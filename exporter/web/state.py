@@ -1,10 +1,10 @@
 """What the pages are made of: a view of the running exporter, asked anew for each answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.config import Config
-from exporter.model import Outcome, Query, Snapshot
+from exporter.model import Delivered, Outcome, Query, Snapshot
 from exporter.plan import Plan
 from exporter.providers.standing import Standing
 from exporter.web.past import Key, Past
@@ -15,7 +15,7 @@ class State:
     """Ways to ask the parts of the exporter; each gives what is now.
 
     ``now`` gives Unix seconds, ``circuits`` which sources' queries are polled less often, ``snapshot`` what is served
-    of a query, ``alive`` whether polls are being started.
+    of a query, ``alive`` whether polls are being started, ``deliveries`` how its history stands at each receiver.
     """
 
     now: Callable[[], float]
@@ -28,6 +28,7 @@ class State:
     snapshot: Callable[[Query], Snapshot | None]
     past: Past
     alive: Callable[[], bool]
+    deliveries: Callable[[], Mapping[Key, Sequence[Delivered]]] = dict
 
     @property
     def ready(self) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.history.settlement import SURE, Reading, Revision, Settled, age_class, compare, difference
+from exporter.history.settlement import SURE, Reading, Revision, Settled, age_class, compare, difference, verdict
 from exporter.model import Series
 
 
@@ -74,6 +74,25 @@ def noted(*seen):
 )
 def test_the_delay_that_is_enough_is_the_shortest_after_which_nothing_changed(seen, enough):
     assert noted(*seen).enough == enough
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ([], "No bucket has been read again yet."),
+        ([(130, 340, 0)], "`delay: 2m` is enough: 0 of 340 buckets changed after they were read."),
+        (
+            [(130, 340, 12)],
+            "`delay: 2m` is too short: 12 of 340 buckets changed after they were read, by up to 25.0%; ",
+        ),
+        ([(130, 340, 12), (310, 40, 0)], "by up to 25.0%; `delay: 6m` is enough."),
+        ([(10, 340, 12), (130, 40, 0)], "`delay: 2m` is enough: 12 of 380 buckets changed after they were read, by up"),
+    ],
+)
+def test_the_verdict_says_what_to_set(make_query, seen, words):
+    said = verdict(noted(*seen), make_query(delay=120, interval=60))
+    assert words in said
+    assert ("--settle" in said) == (seen == [(130, 340, 12)])
 
 
 def test_what_was_seen_adds_up():

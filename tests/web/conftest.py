@@ -51,6 +51,7 @@ class Shown:
         self.config = Config({}, ())
         self.outcomes, self.next_polls, self.circuits, self.standings, self.snapshots = {}, {}, {}, {}, {}
         self.past = Past()
+        self.deliveries = {}
         self.alive = True
         self.state = State(
             now=lambda: self.now,
@@ -63,6 +64,7 @@ class Shown:
             snapshot=lambda query: self.snapshots.get(query.key),
             past=self.past,
             alive=lambda: self.alive,
+            deliveries=lambda: self.deliveries,
         )
 
     def ask(self, *queries, **settings):
@@ -72,6 +74,10 @@ class Shown:
         names = dict.fromkeys(query.source for query in queries)
         sources = {name: Source(name, "smartsight", own, SmartSight(own)) for name in names}
         self.config = Config(sources, tuple(queries))
+
+    def deliver(self, query, *delivered):
+        """Have a query's history delivered so."""
+        self.deliveries[query.key] = delivered
 
     def end(self, query, **more):
         """End a poll of a query."""

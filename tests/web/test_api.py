@@ -7,10 +7,11 @@ import pytest
 
 import exporter
 from exporter.config import load
+from exporter.model import Delivered
 from exporter.providers.standing import Standing
 from exporter.web.app import app
 from exporter.web.discovery import targets
-from exporter.web.facts import Facts, QueryFacts, SourceFacts
+from exporter.web.facts import Facts, HistoryFacts, QueryFacts, SourceFacts
 
 EVENING = 1_775_764_800
 DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
@@ -33,6 +34,8 @@ async def test_the_facts_as_json(client, shown, make_query):
     shown.next_polls = {query.key: EVENING + 180.0 for query in (good, bad, waiting)}
     shown.standings = {"mm": Standing("ok", EVENING + 3600.0, 17.0, EVENING + 150.0)}
     shown.circuits = {"mm": True}
+    refused = "the receiver refuses: HTTP 401"
+    shown.deliver(good, Delivered("main", EVENING, EVENING - 60, refused, 340, 12, 0.031, 360, "too short"))
     response = await client.get("/api/v1/queries")
     assert response.headers["content-type"] == "application/json"
     assert response.headers["cache-control"] == "no-store"
@@ -81,7 +84,21 @@ async def test_the_facts_as_json(client, shown, make_query):
         "series": 2,
         "recent_polls": 1,
         "recent_failures": 0,
+        "history": [
+            {
+                "receiver": "main",
+                "error": "the receiver refuses: HTTP 401",
+                "newest_bucket_timestamp_seconds": EVENING,
+                "complete_until_timestamp_seconds": EVENING - 60,
+                "buckets_read_again": 340,
+                "buckets_revised": 12,
+                "largest_revision_ratio": 0.031,
+                "delay_enough_seconds": 360,
+                "delay_verdict": "too short",
+            }
+        ],
     }
+    assert queries["bad"]["history"] == []
     assert (queries["bad"]["state"], queries["bad"]["reason"], queries["bad"]["error"]) == (
         "failing",
         "timeout",
@@ -111,7 +128,7 @@ async def test_a_vendor_s_words_that_utf_8_can_not_spell_are_no_obstacle(client,
 
 def test_every_field_is_documented():
     documented = set(re.findall(r"^\| `(\w+)` \|", DOCUMENT.read_text("utf-8"), re.MULTILINE))
-    assert documented == {each.name for kind in (Facts, SourceFacts, QueryFacts) for each in fields(kind)}
+    assert documented == {each.name for kind in (Facts, SourceFacts, QueryFacts, HistoryFacts) for each in fields(kind)}
 
 
 # --- /config ----------------------------------------------------------------------------------------------------------

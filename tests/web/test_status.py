@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import exporter
+from exporter.model import Delivered
 from exporter.providers.standing import Standing
 from exporter.web.app import app
 from exporter.web.past import KEPT, Ended
@@ -240,6 +241,18 @@ async def test_a_query_s_own_page_tells_what_is_asked_and_what_came(get, shown, 
     assert page.row('cdn="A"') == [name, 'cdn="A"', "1.5"]
     assert page.row('cdn="B') == [name, r'cdn="B \" "', "2"]
     assert "CANARY" not in page.text
+
+
+async def test_a_query_s_own_page_tells_how_its_history_stands(get, shown, make_query):
+    query = make_query()
+    shown.ask(query)
+    page = await get("/query", source="mm", name="q")
+    assert "Newest bucket" not in page.text
+    refused = "the receiver refuses: HTTP 401"
+    shown.deliver(query, Delivered("main", EVENING, EVENING - 60, refused, 340, 12, 0.031, 360, "`delay: 2m` is short"))
+    page = await get("/query", source="mm", name="q")
+    for words in ("Newest bucket", "2 min ago", "Complete until", "340", refused, "`delay: 2m` is short"):
+        assert words in page.text
 
 
 async def test_a_password_s_plan_level_is_shown_as_looked_up(get, shown, make_query):

@@ -64,6 +64,7 @@ def render(subject: Subject, metrics_path: str) -> Html:
             chart.chart(subject.polls),
             tag("details", tag("summary", "As a table"), chart.table(subject.polls)) if subject.polls else None,
         ),
+        tag("section", tag("h2", "History"), *_history(subject)) if facts.history else None,
         tag("section", tag("h2", "Requests"), *_requests(subject)),
         tag(
             "section",
@@ -150,6 +151,22 @@ def _requests(subject: Subject) -> Iterator[Html]:
             tag("summary", f"{some(len(params), 'parameter')} of {request.endpoint}"),
             tag("table", tag("tbody", *rows), class_="pairs"),
         )
+
+
+def _history(subject: Subject) -> Iterator[Html]:
+    """Say how far the query's past has come, and whether its delay does."""
+    for each in subject.facts.history:
+        entries = (
+            ("Receiver", each.receiver),
+            ("Newest bucket", when(each.newest_bucket_timestamp_seconds, subject.now, "none yet")),
+            ("Complete until", when(each.complete_until_timestamp_seconds, subject.now, "none yet")),
+            ("Read again", number(each.buckets_read_again)),
+            ("Of them changed", number(each.buckets_revised)),
+        )
+        yield tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in entries), class_="glance")
+        if each.error:
+            yield tag("p", each.error, class_="error")
+        yield tag("p", each.delay_verdict, class_="hint")
 
 
 def _settings(job: Job) -> str:
