@@ -19,7 +19,17 @@ from rich.console import Console
 
 import exporter
 from exporter import daemon, demo, logs, rules
-from exporter.commands import answers, asking, backfill, backfill_tables, forecast, forecast_tables, listing, summary
+from exporter.commands import (
+    answers,
+    asking,
+    backfill,
+    backfill_tables,
+    forecast,
+    forecast_tables,
+    listing,
+    settling,
+    summary,
+)
 from exporter.commands.progress import Progress
 from exporter.config import Config, ConfigError, jsonschema, load_file, load_to_run
 from exporter.config.units import whole_seconds
@@ -227,8 +237,16 @@ OUTPUTS: dict[str, Callable[[Sequence[asking.Answer]], None]] = {
 @click.argument("name", shell_complete=_query_names)
 @click.option("--source", "sources", multiple=True, help="Only this one of its sources; may be given several times.")
 @click.option("--output", "output", default="table", show_default=True, type=click.Choice(tuple(OUTPUTS)))
-@click.option("--watch", "watch", is_flag=True, help="Again every interval, until Ctrl-C.")
-def query(config_file: Path, name: str, sources: Sequence[str], output: str, *, watch: bool) -> None:
+@click.option(
+    "--watch",
+    "mode",
+    flag_value="watch",
+    default="once",
+    show_default=False,
+    help="Again every interval, until Ctrl-C.",
+)
+@click.option("--settle", "mode", flag_value="settle", help="See until which age its buckets change instead.")
+def query(config_file: Path, name: str, sources: Sequence[str], output: str, mode: str) -> None:
     """Poll the query NAME now, and print what comes."""
     config = read(config_file)
     # A failure is one line of this command's own, and no line of a log.
@@ -243,11 +261,14 @@ def query(config_file: Path, name: str, sources: Sequence[str], output: str, *, 
 
     try:
         jobs = asking.jobs(config, name, sources)
-        succeeded = asyncio.run(asking.ask(config, jobs, told, again=watch))
+        if mode == "settle":
+            settling.show(asyncio.run(asking.settle(config, jobs)))
+            return
+        succeeded = asyncio.run(asking.ask(config, jobs, told, again=mode == "watch"))
     except asking.AskError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        if not watch:
+        if mode == "once":
             raise
         succeeded = True
     sys.exit(0 if succeeded else 1)

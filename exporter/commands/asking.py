@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from exporter.catalog import Catalog
-from exporter.commands import tables
+from exporter.commands import settling, tables
 from exporter.config import Config, document
 from exporter.model import Outcome, Query, Snapshot
 from exporter.plan import Group, Job, plan
 from exporter.poll import Poller
-from exporter.providers.base import near
+from exporter.providers.base import NoHistory, near
+from exporter.providers.errors import VendorError
 from exporter.providers.http import Client
 from exporter.store import Store
 from exporter.telemetry import Telemetry
@@ -72,6 +73,29 @@ async def _polling(config: Config, wanted: Sequence[Job]) -> AsyncIterator[tuple
     """Put together what polls and what it fills, as the daemon does."""
     telemetry = Telemetry(time.time)
     store = Store([job.query for job in wanted], time.monotonic)
+    async with _clients(config, wanted, telemetry) as clients:
+        yield Poller(clients, store, telemetry.polled, now=time.time, clock=time.monotonic), store
+
+
+async def settle(config: Config, wanted: Sequence[Job]) -> tuple[settling.Measured, ...]:
+    """See until which age the buckets of jobs change.
+
+    Raises:
+        AskError: the vendor has no buckets of one, or does not answer.
+    """
+    async with _clients(config, wanted, Telemetry(time.time)) as clients:
+        measuring = (
+            settling.measure(job, clients[job.query.source], now=time.time, sleep=asyncio.sleep) for job in wanted
+        )
+        try:
+            return tuple(await asyncio.gather(*measuring))
+        except (NoHistory, VendorError) as problem:
+            raise AskError(f"`{wanted[0].query.name}`: {problem}") from None
+
+
+@contextlib.asynccontextmanager
+async def _clients(config: Config, wanted: Sequence[Job], telemetry: Telemetry) -> AsyncIterator[dict[str, Client]]:
+    """Open the clients of the jobs' sources."""
     clients = {
         job.query.source: Client(
             job.query.source, config.sources[job.query.source].provider, telemetry, clock=time.monotonic, now=time.time
@@ -81,7 +105,7 @@ async def _polling(config: Config, wanted: Sequence[Job]) -> AsyncIterator[tuple
     async with contextlib.AsyncExitStack() as stack:
         for client in clients.values():
             stack.push_async_callback(client.aclose)
-        yield Poller(clients, store, telemetry.polled, now=time.time, clock=time.monotonic), store
+        yield clients
 
 
 def _answer(job: Job, outcome: Outcome, store: Store) -> Answer:
