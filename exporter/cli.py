@@ -207,9 +207,15 @@ def fail(*lines: str) -> NoReturn:
 @main.command()
 @config_file
 @click.option("--output", "output", default="table", show_default=True, type=click.Choice(("table", "json")))
-def plan(config_file: Path, output: str) -> None:
+@click.option(
+    "--storage.path",
+    "storage",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where `run` stores, for history.",
+)
+def plan(config_file: Path, output: str, storage: Path | None) -> None:
     """Print what `run` would ask, when and how often; nothing is sent."""
-    found = forecast.forecast(read(config_file), time.time())
+    found = forecast.forecast(read(config_file), time.time(), storage)
     if output == "json":
         click.echo(forecast.as_json(found))
     else:

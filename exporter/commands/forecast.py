@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
+from exporter.commands.deliveries import Deliverable, deliverables
 from exporter.config import Config, Source
 from exporter.model import Part, Query, Request, Turn, Window
 from exporter.plan import Group, Job, Plan, plan
@@ -71,11 +73,12 @@ class Forecast:
     queries: tuple[Polled, ...]
     requests: tuple[Planned, ...]
     sources: tuple[Asked, ...]
+    history: tuple[Deliverable, ...]
     warnings: tuple[str, ...]
 
 
-def forecast(config: Config, now: float) -> Forecast:
-    """Say what ``run`` would do from ``now`` on, in Unix seconds."""
+def forecast(config: Config, now: float, storage: Path | None = None) -> Forecast:
+    """Say what ``run`` would do from ``now`` on, in Unix seconds; ``storage`` is where it stores."""
     found = plan(config)
     requests = tuple(planned for group in found.groups for planned in _requests(group, now))
     sources = tuple(_source(source, requests, found) for source in config.sources.values())
@@ -83,6 +86,7 @@ def forecast(config: Config, now: float) -> Forecast:
         queries=tuple(_query(job, now) for job in found.jobs),
         requests=requests,
         sources=sources,
+        history=tuple(deliverables(config, storage)),
         warnings=(*_overruns(sources), *_gaps(config.queries), *_advice(config)),
     )
 

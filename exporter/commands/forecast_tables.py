@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from exporter.commands import tables
+from exporter.commands.deliveries import Deliverable
 from exporter.commands.forecast import Asked, Forecast, number
+from exporter.config.shown import duration
 from exporter.model import Window
 
 
@@ -65,6 +67,14 @@ def show(found: Forecast, console: Console | None = None) -> None:
         right=("requests/minute", "at most", "limit", "requests/hour", "requests/day", "saved/day"),
         console=console,
     )
+    if found.history:
+        tables.show(
+            "History; its requests come on top, and those for catching up",
+            ("source", "query", "receiver", "buckets", "requests/day", "newest bucket (UTC)", "delay"),
+            [_history_row(each) for each in found.history],
+            right=("buckets", "requests/day"),
+            console=console,
+        )
     warn(found.warnings, console)
 
 
@@ -87,6 +97,18 @@ def _asked_row(each: Asked) -> tuple[str, ...]:
         number(each.requests_per_hour),
         number(each.requests_per_day),
         number(each.saved_per_day),
+    )
+
+
+def _history_row(each: Deliverable) -> tuple[str, ...]:
+    return (
+        each.source,
+        each.query,
+        each.receiver,
+        duration(each.step),
+        number(each.requests_per_day),
+        _time(each.newest) if each.newest else "none yet",
+        each.verdict,
     )
 
 

@@ -17,7 +17,7 @@ from exporter.history.budget import Budget
 from exporter.history.fetch import Fetcher, pieces
 from exporter.history.remote_write import Refusal
 from exporter.history.series import series
-from exporter.history.settlement import Reading, Revision, compare
+from exporter.history.settlement import TOGETHER, Reading, Revision, compare
 from exporter.history.watermark import Watermark, Watermarks
 from exporter.model import Bounds, Bucket, History, Past, Query, Request, Series, Window
 from exporter.providers.base import Provider
@@ -26,9 +26,6 @@ from exporter.providers.errors import VendorError
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-TOGETHER = 0.25
-"""Settled buckets are read again together: once the first of them has been so for this share of ``settle``."""
 
 
 class Account(Protocol):

@@ -17,6 +17,9 @@ KEY = 8
 AGES = (60, 120, 300, 600, 900, 1800, 3600, 10_800, 43_200, 86_400)
 """Seconds by which first readings are sorted: those of the last class are that old or older."""
 
+TOGETHER = 0.25
+"""Settled buckets are read again together: once the first of them has been so for this share of ``settle``."""
+
 MINUTE = 60
 
 SURE = 30

@@ -127,6 +127,6 @@ def test_the_tables_have_all_of_it(configured):
 
 def test_json_has_the_same(configured):
     found = json.loads(as_json(forecast(configured(QOE), NOW)))
-    assert found.keys() == {"queries", "requests", "sources", "warnings"}
+    assert found.keys() == {"queries", "requests", "sources", "history", "warnings"}
     assert found["requests"][0]["queries"] == ["q"]
     assert found["queries"][0]["window"].keys() == {"start", "end"}
