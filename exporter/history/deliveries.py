@@ -92,8 +92,9 @@ class Deliveries:
         """How each delivery stands, by source and query name."""
         found: defaultdict[tuple[str, str], list[Delivered]] = defaultdict(list)
         for key, running in self._running.items():
-            delivery = running.delivery
-            found[key[:2]].append(standing(running.task.query, key[2], delivery.mark, delivery.trouble))
+            delivery, waits = running.delivery, running.target.sender.waits
+            trouble = delivery.trouble or (f"the receiver takes no samples: {waits}" if waits else "")
+            found[key[:2]].append(standing(running.task.query, key[2], delivery.mark, trouble))
         return found
 
     async def aclose(self) -> None:

@@ -28,6 +28,10 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
+MOST_KEPT = 16 * 2**20
+"""Bytes of what a delivery remembers of buckets until they are settled; beyond it they are not read again."""
+
+
 class Account(Protocol):
     """Who is told what becomes of the buckets of a delivery."""
 
@@ -201,9 +205,14 @@ class Delivery:
                 self._account.delivered(end, late=late)
             mark.delivered, mark.told, mark.newest = end, max(mark.told, end), max(mark.newest, end)
             if age < self._history.settle:
-                mark.unsettled.append(await asyncio.to_thread(Reading.of, found, end, age))
+                self._keep(mark, await asyncio.to_thread(Reading.of, found, end, age))
         await self._store(mark)
         return None
+
+    def _keep(self, mark: Watermark, reading: Reading) -> None:
+        """Remember what a bucket held, so that it can be compared, as far as there is room."""
+        if reading.size + sum(each.size for each in mark.unsettled) <= MOST_KEPT:
+            mark.unsettled.append(reading)
 
     async def _settle(self, mark: Watermark) -> str:
         """Read again what has had time to settle, and send what changed; gives what is in the way, if anything is."""

@@ -103,7 +103,8 @@ class Sender:
     ) -> None:
         self._receiver = receiver
         self._told = told
-        self._down = False
+        self.waits = ""
+        """Why samples wait now; empty while the receiver answers."""
         self._refused: Cause | None = None
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(Unavailable), wait=_wait, before_sleep=self._waiting, sleep=sleep
@@ -128,8 +129,8 @@ class Sender:
         # Encoding thousands of samples takes longer than a scrape may wait.
         body = await asyncio.to_thread(encode, batch)
         refusal: Refusal | None = await self._retrying.copy()(self._once, body, samples)
-        if self._down:
-            self._down = False
+        if self.waits:
+            self.waits = ""
             log.info("the receiver answers again")
         # One line for all that are refused for one reason: the counters have how many.
         cause = refusal.cause if refusal else None
@@ -155,10 +156,10 @@ class Sender:
 
     def _waiting(self, state: RetryCallState) -> None:
         """Say once that samples wait: a line for each attempt of a night hides what else happened."""
-        error = state.outcome.exception() if state.outcome else None
-        if not self._down:
-            self._down = True
-            log.warning("the receiver takes no samples; they wait, and are sent again", error=str(error))
+        error = str(state.outcome.exception()) if state.outcome else ""
+        if not self.waits:
+            log.warning("the receiver takes no samples; they wait, and are sent again", error=error)
+        self.waits = error or "no answer"
 
 
 def judged(answer: Answer) -> Refusal | None:

@@ -41,6 +41,11 @@ class Reading(msgspec.Struct, frozen=True):
         return cls(end, age, b"".join(found), array("d", found.values()).tobytes())
 
     @property
+    def size(self) -> int:
+        """The bytes that it takes."""
+        return len(self.keys) + len(self.values)
+
+    @property
     def _values(self) -> dict[bytes, float]:
         values = array("d")
         values.frombytes(self.values)

@@ -222,11 +222,11 @@ def server(tmp_path):
 class Receiver:
     """A real Prometheus that takes remote write, also out of order; it can be killed and started again."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, window="1d"):
         self._directory = directory
         with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        config = {"storage": {"tsdb": {"out_of_order_time_window": "1d"}}}
+        config = {"storage": {"tsdb": {"out_of_order_time_window": window}}}
         (directory / "receiver.yml").write_text(json.dumps(config))
 
     def start(self):
@@ -258,9 +258,9 @@ class Receiver:
 
 
 @pytest.fixture
-def receiver(tmp_path):
-    """Start a real Prometheus that takes remote write."""
-    receiver = Receiver(tmp_path)
+def receiver(tmp_path, request):
+    """Start a real Prometheus that takes remote write, out of order for a day or as long as a test's parameter says."""
+    receiver = Receiver(tmp_path, *([request.param] if hasattr(request, "param") else []))
     receiver.start()
     yield receiver
     receiver.stop()

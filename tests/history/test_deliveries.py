@@ -122,6 +122,8 @@ async def test_a_receiver_that_is_away_disturbs_neither_gauges_nor_the_other_rec
         found = await bench.series()
         assert found['video_analytics_exporter_query_success{query="one",source="mm"}'] == 1
         assert any(name.startswith("smartsight_plays{") for name in found)
+        shown = (await bench.http.get("/api/v1/queries")).json()["queries"][0]["history"]
+        assert [each["error"].split(":")[0] for each in shown] == ["", "the receiver takes no samples"]
         bench.takers["second"].status = 204
         for query in ("one", "two"):
             await bench.delivered(query, "second")

@@ -294,6 +294,14 @@ async def test_settled_buckets_are_read_again_once_and_equal_ones_are_not_sent(w
     assert "revised" not in world.counts
 
 
+async def test_what_is_remembered_is_bounded(world, monkeypatch):
+    monkeypatch.setattr("exporter.history.delivery.MOST_KEPT", 4 * 2 * 16)
+    delivery = world.delivery(", settle: 8m")
+    await settled(world, delivery, 8)
+    assert [reading.end for reading in delivery.mark.unsettled] == [DUE + minute * MINUTE for minute in range(4)]
+    assert len(world.sent) == 8
+
+
 async def test_a_changed_bucket_is_sent_again_and_counted(world):
     delivery = world.delivery(", settle: 8m")
 

@@ -43,7 +43,7 @@ def test_a_change_is_a_share_of_the_larger_value(was, value, share):
 
 def test_a_series_is_16_bytes():
     kept = reading({str(number): number for number in range(1000)})
-    assert len(kept.keys) + len(kept.values) == 16_000
+    assert kept.size == 16_000
 
 
 def test_ages_are_sorted_into_classes():
