@@ -130,6 +130,9 @@ class Delivery:
         if self._mark is None:
             stored = await asyncio.to_thread(self._shared.watermarks.load, self._query, self._receiver)
             self._mark = stored or Watermark.at(self._identity, self._due(now) - step)
+            if not stored:
+                # A kill before the first bucket is delivered must not move the beginning.
+                await self._store(self._mark)
             if self._mark.identity != self._identity:
                 # It is asked for other things since: nothing to compare with.
                 begun = Watermark.at(self._identity, self._mark.delivered // step * step)

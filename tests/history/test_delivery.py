@@ -161,6 +161,16 @@ async def test_the_watermark_moves_only_when_the_receiver_has_decided(world):
     assert world.sent == {end: values(end) for end in (DUE, DUE + MINUTE)}
 
 
+async def test_a_kill_before_the_first_answer_does_not_move_the_beginning(world):
+    world.refusal = RuntimeError("killed")
+    with pytest.raises(RuntimeError):
+        await world.delivery().deliver()
+    world.refusal = None
+    world.pass_(10 * MINUTE)
+    await world.delivery().deliver()
+    assert set(world.sent) == set(range(DUE, DUE + 10 * MINUTE + 1, MINUTE))
+
+
 async def test_another_process_goes_on_where_this_one_stopped(world):
     await world.delivery().deliver()
     world.pass_(HOUR)
