@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exporter.config import Config
 from exporter.history.settlement import TOGETHER
-from exporter.history.watermark import Watermarks, standing
+from exporter.history.watermark import DamagedError, Watermark, Watermarks, standing
 from exporter.model import History, Query
 from exporter.providers.base import Provider
 
@@ -37,10 +37,17 @@ def deliverables(config: Config, storage: Path | None) -> Iterator[Deliverable]:
             continue
         requests = _requests_per_day(query, history, config.sources[query.source].provider)
         for receiver in config.remote_write:
-            mark = Watermarks(storage).load(query, receiver.label) if storage else None
+            mark = _stored(storage, query, receiver.label) if storage else None
             stored = standing(query, receiver.label, mark)
             verdict = stored.verdict if mark else "Nothing is stored of it; --storage.path says where it would be."
             yield Deliverable(query.source, query.name, receiver.label, history.step, requests, stored.newest, verdict)
+
+
+def _stored(storage: Path, query: Query, receiver: str) -> Watermark | None:
+    try:
+        return Watermarks(storage).read(query, receiver)
+    except DamagedError:
+        return None
 
 
 def _requests_per_day(query: Query, history: History, provider: Provider) -> float:

@@ -1,7 +1,13 @@
 """How many requests an hour catching up may cost."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from exporter.gather import Source
+from exporter.model import Bounds, Request
+
+T = TypeVar("T")
 
 HOUR = 3600.0
 
@@ -24,3 +30,16 @@ class Budget:
     def spend(self, requests: int) -> None:
         """Take in how many were made; an answer of several pages may be more than were left."""
         self._spent.extend([self._clock()] * requests)
+
+
+class Counting:
+    """A source that counts its requests."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.requests = 0
+
+    async def get(self, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
+        """Ask the source."""
+        self.requests += 1
+        return await self._source.get(request, bounds, read)

@@ -7,25 +7,23 @@ in between, the bucket is read and sent again, and is the same sample.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from exporter.gather import Source
-from exporter.history.budget import Budget
+from exporter.history.budget import Budget, Counting
 from exporter.history.fetch import Fetcher, pieces
 from exporter.history.remote_write import Refusal
 from exporter.history.series import series
 from exporter.history.settlement import TOGETHER, Reading, Revision, compare
-from exporter.history.watermark import Watermark, Watermarks
-from exporter.model import Bounds, Bucket, History, Past, Query, Request, Series, Window
+from exporter.history.watermark import DamagedError, Watermark, Watermarks
+from exporter.model import Bucket, History, Past, Query, Series, Window
 from exporter.providers.base import Provider
 from exporter.providers.errors import VendorError
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 
 MOST_KEPT = 16 * 2**20
@@ -91,7 +89,7 @@ class Delivery:
         self._send = send
         self._account = account
         self._shared = shared
-        self._source = _Counting(task.source)
+        self._source = Counting(task.source)
         self._past: Past = task.provider.past(task.query, task.history.step)
         self._fetcher = Fetcher(self._source, task.provider, self._past)
         self._budget = Budget(task.history.requests, shared.clock)
@@ -126,18 +124,19 @@ class Delivery:
 
     async def _loaded(self) -> Watermark:
         """Give the watermark; the first time that of the disk, or one that begins with the newest bucket."""
-        now, step = self._shared.now(), self._history.step
         if self._mark is None:
-            stored = await asyncio.to_thread(self._shared.watermarks.load, self._query, self._receiver)
-            self._mark = stored or Watermark.at(self._identity, self._due(now) - step)
-            if not stored:
-                # A kill before the first bucket is delivered must not move the beginning.
-                await self._store(self._mark)
-            if self._mark.identity != self._identity:
-                # It is asked for other things since: nothing to compare with.
-                begun = Watermark.at(self._identity, self._mark.delivered // step * step)
-                begun.expected, begun.told = self._mark.expected, self._mark.told
-                self._mark = begun
+            step, begin = self._history.step, self._due(self._shared.now()) - self._history.step
+            try:
+                stored = await asyncio.to_thread(self._shared.watermarks.load, self._query, self._receiver)
+            except DamagedError:
+                # How far it had come is not known: what is delivered again is the same.
+                stored, begin = None, begin - self._history.catch_up // step * step
+            mark = stored or Watermark.at(self._identity, begin)
+            if mark.identity != self._identity:
+                mark = mark.again(self._identity, step)
+            # A kill before the first bucket is delivered must not move the beginning.
+            await self._store(mark)
+            self._mark = mark
         return self._mark
 
     def _due(self, now: float) -> int:
@@ -246,16 +245,3 @@ class Delivery:
 
     async def _store(self, mark: Watermark) -> None:
         await asyncio.to_thread(self._shared.watermarks.store, self._query, self._receiver, mark)
-
-
-class _Counting:
-    """A source that counts its requests."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.requests = 0
-
-    async def get(self, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
-        """Ask the source."""
-        self.requests += 1
-        return await self._source.get(request, bounds, read)

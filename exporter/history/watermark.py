@@ -41,6 +41,12 @@ class Watermark(msgspec.Struct):
         """Begin at a time."""
         return cls(identity, time, time, time, time)
 
+    def again(self, identity: str, step: int) -> "Watermark":
+        """Go on for a query that asks for other things since, in buckets of a step: nothing can be compared."""
+        begun = Watermark.at(identity, self.delivered // step * step)
+        begun.expected, begun.told, begun.newest = self.expected, self.told, self.newest
+        return begun
+
 
 def standing(query: Query, receiver: str, mark: Watermark | None, trouble: str = "") -> Delivered:
     """Say how a delivery stands."""
@@ -58,6 +64,10 @@ def standing(query: Query, receiver: str, mark: Watermark | None, trouble: str =
     )
 
 
+class DamagedError(Exception):
+    """What is stored can't be used."""
+
+
 class Watermarks:
     """The watermarks in a directory, by query and receiver."""
 
@@ -66,21 +76,37 @@ class Watermarks:
         self._works = True
 
     def load(self, query: Query, receiver: str) -> Watermark | None:
-        """Give what is stored; ``None`` where nothing is, or nothing that can be used: that is set aside."""
+        """Give what is stored; ``None`` where nothing is.
+
+        Raises:
+            DamagedError: it can't be used, and is set aside.
+        """
+        try:
+            return self.read(query, receiver)
+        except DamagedError as error:
+            path = self._path(query, receiver)
+            log.warning("a stored watermark is set aside", path=str(path), error=str(error))
+            with contextlib.suppress(OSError):
+                path.replace(path.with_suffix(ASIDE))
+            raise
+
+    def read(self, query: Query, receiver: str) -> Watermark | None:
+        """Give what is stored, and leave it as it is; ``None`` where nothing is.
+
+        Raises:
+            DamagedError: it can't be used.
+        """
         path = self._path(query, receiver)
         try:
             if not path.exists():
                 return None
             content = path.read_bytes()
             start = len(MAGIC) + hashlib.sha256().digest_size
-            if not content.startswith(MAGIC) or content[len(MAGIC) : start] != hashlib.sha256(content[start:]).digest():
-                raise ValueError("it is damaged, or was written by something else")  # noqa: TRY301 - told as the others
-            return msgspec.msgpack.decode(content[start:], type=Watermark)
+            if content.startswith(MAGIC) and content[len(MAGIC) : start] == hashlib.sha256(content[start:]).digest():
+                return msgspec.msgpack.decode(content[start:], type=Watermark)
         except (OSError, ValueError) as error:
-            log.warning("a stored watermark is set aside", path=str(path), error=str(error))
-            with contextlib.suppress(OSError):
-                path.replace(path.with_suffix(ASIDE))
-            return None
+            raise DamagedError(str(error)) from None
+        raise DamagedError("it is damaged, or was written by something else")
 
     def store(self, query: Query, receiver: str, mark: Watermark) -> None:
         """Write a watermark in the place of the one before; where that fails, it is said once.
