@@ -36,6 +36,12 @@ class Account(Protocol):
     def expected(self, buckets: int) -> None:
         """Note buckets that are due."""
 
+    def waiting(self, buckets: int) -> None:
+        """Note how many are due and not delivered."""
+
+    def newest(self, end: int) -> None:
+        """Note the newest one that was delivered before."""
+
     def delivered(self, end: int, *, late: bool) -> None:
         """Note one that the receiver has taken."""
 
@@ -136,6 +142,8 @@ class Delivery:
                 mark = mark.again(self._identity, step)
             # A kill before the first bucket is delivered must not move the beginning.
             await self._store(mark)
+            if mark.newest:
+                self._account.newest(mark.newest)
             self._mark = mark
         return self._mark
 
@@ -147,6 +155,7 @@ class Delivery:
         """Deliver all that is due, as far as the budget goes; gives what is in the way, if anything is."""
         due = self._due(self._shared.now())
         self._align(mark, due)
+        self._account.waiting(max(due - mark.delivered, 0) // self._history.step)
         for number, piece in enumerate(pieces(self._past, Window(mark.delivered, due))):
             if number and not self._budget.left:
                 log.debug("catching up waits for its budget", buckets=(due - mark.delivered) // self._history.step)
@@ -157,6 +166,7 @@ class Delivery:
                 for bucket in buckets:
                     if refusal := await self._delivered(mark, bucket, read_at):
                         return f"the receiver refuses: {refusal}"
+                    self._account.waiting((due - mark.delivered) // self._history.step)
         self._caught_up = True
         return ""
 

@@ -54,6 +54,12 @@ class Telemetry:
             BY_DELIVERY,
             registry=registry,
         )
+        self.waiting = Gauge(
+            f"{PREFIX}_buckets_waiting",
+            "Buckets that are due and not delivered, when it was last looked.",
+            BY_DELIVERY,
+            registry=registry,
+        )
         self._requests = counter("requests", "Requests to the receiver, by status or failure.", "receiver", "code")
         self._samples = counter("samples", "Samples that the receiver has decided about.", "receiver", "verdict")
         self._counts = (
@@ -69,7 +75,7 @@ class Telemetry:
     def configured(self, keys: Collection[Key]) -> None:
         """Show these deliveries from now on: counters from zero, and nothing of those that are gone."""
         for key in self._known.difference(keys):
-            for metric in (*self._counts, self.change, self.revision_age, self.newest):
+            for metric in (*self._counts, self.change, self.revision_age, self.newest, self.waiting):
                 metric.remove_by_labels(dict(zip(BY_DELIVERY, key, strict=True)))
         for receiver in {key[2] for key in self._known} - {key[2] for key in keys}:
             for metric in (self._requests, self._samples):
@@ -96,6 +102,14 @@ class Account:
     def expected(self, buckets: int) -> None:
         """Note buckets that are due."""
         self._telemetry.expected.labels(*self._key).inc(buckets)
+
+    def waiting(self, buckets: int) -> None:
+        """Note how many buckets are due and not delivered."""
+        self._telemetry.waiting.labels(*self._key).set(buckets)
+
+    def newest(self, end: int) -> None:
+        """Note the newest bucket of those that were delivered before this process began."""
+        self._telemetry.newest.labels(*self._key).set(end)
 
     def delivered(self, end: int, *, late: bool) -> None:
         """Note a bucket that the receiver has taken."""

@@ -59,7 +59,8 @@ class World:
         self.refusal = None
         self.counts = Counter()
         self.revisions = []
-        self.newest = None
+        self.last = None
+        self.waits = []
         self.locks = defaultdict(asyncio.Lock)
 
     def delivery(self, more="", identity="i"):
@@ -93,8 +94,14 @@ class World:
     def expected(self, buckets):
         self.counts["expected"] += buckets
 
+    def waiting(self, buckets):
+        self.waits.append(buckets)
+
+    def newest(self, end):
+        self.last = end
+
     def delivered(self, end, *, late):
-        self.newest = end
+        self.last = end
         self.counts["delivered"] += 1
         self.counts["late"] += late
 
@@ -120,6 +127,19 @@ async def test_the_first_turn_delivers_the_newest_bucket_at_its_end(world):
     assert world.sent == {DUE: values(DUE)}
     assert world.vendor.asked == [(DUE - MINUTE, DUE)]
     assert world.counts == {"expected": 1, "delivered": 1, "late": 0}
+
+
+async def test_what_waits_is_told_while_it_does(world):
+    delivery = world.delivery()
+    await delivery.deliver()
+    world.vendor.error = ServerError("down")
+    world.pass_(3 * MINUTE)
+    await delivery.deliver()
+    assert world.waits == [1, 0, 3]
+    world.vendor.error, world.last = None, None
+    again = world.delivery()
+    await again.deliver()
+    assert world.waits[3:] == [3, 2, 1, 0]
 
 
 async def test_each_bucket_is_read_and_sent_once(world):
@@ -350,4 +370,4 @@ async def test_a_bucket_without_rows_is_delivered_too(world):
     world.vendor.values = lambda *_: None
     await world.delivery().deliver()
     assert world.counts == {"expected": 1, "delivered": 1, "late": 0}
-    assert world.newest == DUE
+    assert world.last == DUE
