@@ -1,7 +1,7 @@
 """Prometheus' rules for a configuration: recordings of what may be added up, and alerts of what its queries tell."""
 
 from exporter.config import Config
-from exporter.rules import audience, health, quality
+from exporter.rules import audience, health, history, quality
 from exporter.rules.model import Alert, Burn, Group, Recording, Settings
 from exporter.rules.render import render
 
@@ -29,5 +29,6 @@ def alerting(config: Config, settings: Settings | None = None) -> tuple[Group, .
         Group("video-analytics-budget-alerts", tuple(quality.budget_alerts(config, numbers))),
         Group("video-analytics-audience-alerts", tuple(audience.alerts(config, numbers))),
         Group("video-analytics-exporter-alerts", tuple(health.alerts(config))),
+        Group("video-analytics-history-alerts", tuple(history.alerts())),
     )
     return tuple(group for group in groups if group.rules)

@@ -9,7 +9,7 @@ import yaml
 
 from exporter import rules
 
-FILES = ("quality", "outliers", "audience", "weeks", "exporter")
+FILES = ("quality", "outliers", "audience", "weeks", "exporter", "history")
 ROUTED = {"severity", "category"}
 NAME = re.compile(r"[a-zA-Z_][\w:]+")
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]

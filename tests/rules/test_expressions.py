@@ -6,6 +6,7 @@ import promql_parser
 import pytest
 
 from exporter.catalog import load as catalogue
+from exporter.history.telemetry import Telemetry as HistoryTelemetry
 from exporter.normalise import sanitise
 from exporter.telemetry import Telemetry
 
@@ -37,7 +38,9 @@ def selectors(expression):
 def own_metrics():
     """The exporter's own metrics, and their labels."""
     found = dict.fromkeys(NOT_YET, SCRAPED)
-    for collector, names in Telemetry(lambda: 0.0).registry._collector_to_names.items():
+    registry = Telemetry(lambda: 0.0).registry
+    HistoryTelemetry(registry)
+    for collector, names in registry._collector_to_names.items():
         for name in names:
             found[name] = {*getattr(collector, "_labelnames", ()), *SCRAPED}
     return found
