@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from exporter.config import Config
-from exporter.dashboards import events, explorer, health, smartsight
+from exporter.dashboards import events, explorer, health, history, smartsight
 from exporter.dashboards.build import render
 from exporter.dashboards.feeds import feeds
 from exporter.dashboards.offer import Offer
@@ -30,7 +30,7 @@ def boards(config: Config) -> tuple[Board, ...]:
         events.ibm(offer),
     )
     fed = (board for board in found if board and board.asked and board.panels)
-    return *(_with_freshness(board) for board in fed), health.health(offer)
+    return *(_with_freshness(board) for board in fed), health.health(offer, history.panels(config))
 
 
 def generate(config: Config) -> Mapping[str, str]:

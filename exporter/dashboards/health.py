@@ -22,8 +22,8 @@ from exporter.dashboards.traffic import FAILURES, SCRAPES, VENDORS
 DOWN = f"(up{{{TARGET}}} and on (job) last_over_time({own('build_info', TARGET)}[1w]))"
 
 
-def health(offer: Offer) -> Board:
-    """Say whether every query is fresh, why one is not, and how near the limits are."""
+def health(offer: Offer, history: tuple[Panel, ...] = ()) -> Board:
+    """Say whether every query is fresh, why one is not, how near the limits are; ``history`` is its own row."""
     names, aged = tuple(feed.name for feed in offer.feeds), age(offer.feeds)
     return Board(
         "health",
@@ -35,6 +35,7 @@ def health(offer: Offer) -> Board:
             Row("Failures", FAILURES),
             Row("The vendors' APIs", VENDORS),
             Row("What Prometheus gets", SCRAPES),
+            Row("History", history),
             Row("By query", (_queries(aged),)),
         ),
         choices=(

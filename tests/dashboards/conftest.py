@@ -35,6 +35,14 @@ queries:
     dimensions: [cdn, country]
   - {{name: peaks, source: ibm, metrics: [peak_viewers], dimensions: [content_id]}}
 """,
+    "with-history": f"""
+remote_write: {{url: "http://prometheus:9090/api/v1/write"}}
+sources:
+  mm: {SMARTSIGHT}}}
+queries:
+  - {{name: plays, source: mm, metrics: [viewercount], dimensions: [cdn], history: true}}
+  - {{name: slow, source: mm, metrics: [latency], history: true, step: 1h, delay: 10m}}
+""",
     "no-quality-at-all": f"""
 sources:
   ibm: {IBM}, labels: {{region: eu}}}}

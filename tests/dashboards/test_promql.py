@@ -9,6 +9,7 @@ import pytest
 from exporter.config import load
 from exporter.dashboards.feeds import feeds
 from exporter.demo import CREDENTIALS, example
+from exporter.history.telemetry import Telemetry as HistoryTelemetry
 from exporter.telemetry import Telemetry
 
 SCRAPE = {"up", "scrape_samples_scraped", "scrape_duration_seconds"}
@@ -21,7 +22,9 @@ LABELS = {"job", "instance", "source", "query", "le", "row", "column", "__name__
 def own():
     """The exporter's own metrics as they are exposed, and their labels."""
     found = dict.fromkeys((*SCRAPE, "process_resident_memory_bytes", "process_cpu_seconds_total"), frozenset())
-    for family in Telemetry(lambda: 0.0).registry._collector_to_names.items():
+    registry = Telemetry(lambda: 0.0).registry
+    HistoryTelemetry(registry)
+    for family in registry._collector_to_names.items():
         collector, names = family
         found |= dict.fromkeys(names, frozenset(getattr(collector, "_labelnames", ())))
     return found
@@ -70,7 +73,9 @@ def test_every_metric_and_label_is_known(board, tools, brought):
             assert used <= (own()[name] | LABELS if name in own() else labels), panel["title"]
         for aggregate in nodes(expr, promql_parser.AggregateExpr):
             by = set(aggregate.modifier.labels) if aggregate.modifier else set()
-            assert by <= labels | {"reason", "endpoint", "code", "interval", "window", "delay"}, panel["title"]
+            assert by <= labels | {"reason", "endpoint", "code", "interval", "window", "delay", "receiver"}, panel[
+                "title"
+            ]
 
 
 def test_a_selector_of_data_names_one_query_that_brings_the_metric(board, tools, brought):
