@@ -58,7 +58,7 @@ def samples(table):
     return found
 
 
-async def beside(work, *args, **kwargs):
+async def beside(_, work, *args, **kwargs):
     return work(*args, **kwargs)
 
 
