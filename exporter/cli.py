@@ -24,6 +24,7 @@ from exporter.commands import (
     asking,
     backfill,
     backfill_tables,
+    examples,
     forecast,
     forecast_tables,
     listing,
@@ -391,3 +392,21 @@ def rules_(config_file: Path, output: Path, runbooks: str) -> None:
             output.write_text(rules.render(sum(groups.values(), ()), runbooks), "utf-8")
     except OSError as error:
         fail(f"{output}: {error.strerror}")
+
+
+@main.command(name="examples")
+@click.option(
+    "--output",
+    "output",
+    default="examples",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory to write to; it is made where there is none.",
+)
+def examples_(output: Path) -> None:
+    """Write the example configuration with its dashboards, rules and runbooks."""
+    try:
+        for path in examples.write(output):
+            click.echo(path)
+    except OSError as error:
+        fail(f"{error.filename or output}: {error.strerror}")

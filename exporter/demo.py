@@ -4,12 +4,11 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from importlib.resources import files
-from pathlib import Path
 
 import click
 
 from exporter import daemon
+from exporter.commands import examples
 from exporter.config import Config, load
 from exporter.simulator.ibm_video import IbmVideo
 from exporter.simulator.serve import serve
@@ -27,10 +26,8 @@ CREDENTIALS = {
 
 
 def example() -> str:
-    """Give the example configuration: part of an installed package, beside the package in a checkout."""
-    packaged = files("exporter").joinpath("config.example.yaml")
-    path = packaged if packaged.is_file() else Path(__file__).parent.parent / "config.example.yaml"
-    return path.read_text("utf-8")
+    """Give the example configuration."""
+    return examples.root().joinpath("config.example.yaml").read_text("utf-8")
 
 
 @contextlib.asynccontextmanager
