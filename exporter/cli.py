@@ -99,9 +99,21 @@ def serving(command: Command) -> Command:
             help="TLS, basic auth and headers, in the format of Prometheus' exporters.",
         ),
         click.option(
-            "--log.format", "log_format", default="logfmt", show_default=True, type=click.Choice(logs.FORMATS)
+            "--log.format",
+            "log_format",
+            default="logfmt",
+            show_default=True,
+            type=click.Choice(logs.FORMATS),
+            help="How lines of the log are written.",
         ),
-        click.option("--log.level", "log_level", default="info", show_default=True, type=click.Choice(logs.LEVELS)),
+        click.option(
+            "--log.level",
+            "log_level",
+            default="info",
+            show_default=True,
+            type=click.Choice(logs.LEVELS),
+            help="The least that is logged.",
+        ),
         click.option(
             "--web.telemetry-path",
             "metrics_path",
@@ -207,7 +219,14 @@ def fail(*lines: str) -> NoReturn:
 
 @main.command()
 @config_file
-@click.option("--output", "output", default="table", show_default=True, type=click.Choice(("table", "json")))
+@click.option(
+    "--output",
+    "output",
+    default="table",
+    show_default=True,
+    type=click.Choice(("table", "json")),
+    help="What is printed.",
+)
 @click.option(
     "--storage.path",
     "storage",
@@ -243,7 +262,9 @@ OUTPUTS: dict[str, Callable[[Sequence[asking.Answer]], None]] = {
 @config_file
 @click.argument("name", shell_complete=_query_names)
 @click.option("--source", "sources", multiple=True, help="Only this one of its sources; may be given several times.")
-@click.option("--output", "output", default="table", show_default=True, type=click.Choice(tuple(OUTPUTS)))
+@click.option(
+    "--output", "output", default="table", show_default=True, type=click.Choice(tuple(OUTPUTS)), help="What is printed."
+)
 @click.option(
     "--watch",
     "mode",

@@ -93,8 +93,8 @@ class QueryShape(Strict):
     having: Text | None = Field(default=None, description="SmartSight's qoefilter.")
     top: Count | None = Field(default=None, description="The first so many rows by `order_by`.")
     order_by: Name | None = Field(default=None, description="The first metric, if left out.")
-    order: Literal["asc", "desc"] = "desc"
-    endpoint: Text | None = None
+    order: Literal["asc", "desc"] = Field(default="desc", description="Of the rows, by `order_by`.")
+    endpoint: Text | None = Field(default=None, description="SmartSight's endpoint; `metricquery`, if left out.")
     options: dict[str, Value] = Field(default={}, description="Any other parameter of the vendor.")
     exemplars: bool = Field(default=False, description="The slowest session of a bucket, in OpenMetrics.")
     buckets: dict[str, Bounds] = Field(default={}, description="Bounds of distributions, by metric, in base units.")

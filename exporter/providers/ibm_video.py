@@ -41,21 +41,21 @@ OPTIONS = {
 class Auth(Strict):
     """OAuth2 client credentials."""
 
-    client_id: Text
-    client_secret: SecretStr | None = None
+    client_id: Text = Field(description="Id of the client credentials.")
+    client_secret: SecretStr | None = Field(default=None, description="Secret of the client credentials.")
     client_secret_file: Path | None = Field(
         default=None, description="File that holds the secret; read at each log-in."
     )
-    token_url: Url = "https://video.ibm.com/oauth2/token"  # noqa: S105 - a place, no secret
-    scope: str | None = None
-    device_name: str | None = None
+    token_url: Url = Field(default="https://video.ibm.com/oauth2/token", description="Where they get a token.")
+    scope: str | None = Field(default=None, description="Sent along at the log-in, if given.")
+    device_name: str | None = Field(default=None, description="Sent along at the log-in, if given.")
 
 
 class IbmVideoSettings(SourceSettings):
     """A source of type ``ibm_video``."""
 
-    type: Literal["ibm_video"]
-    base_url: Url = "https://analytics-api.video.ibm.com/v1"
+    type: Literal["ibm_video"] = Field(description="The vendor.")
+    base_url: Url = Field(default="https://analytics-api.video.ibm.com/v1", description="The API with its version.")
     auth: Auth
 
 

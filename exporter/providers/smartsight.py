@@ -50,17 +50,20 @@ class Auth(Strict):
     api_key: SecretStr | None = Field(default=None, description="Key for the header X-API-Key.")
     api_key_file: Path | None = Field(default=None, description="File that holds the key; read again after each 401.")
     username: Text | None = Field(default=None, description="Name of the older log-in.")
-    password: SecretStr | None = None
+    password: SecretStr | None = Field(default=None, description="Password of the older log-in.")
     password_file: Path | None = Field(default=None, description="File that holds it; read again at each log-in.")
-    token_url: Url = "https://identity.mediamelon.com/realms/mediamelon/protocol/openid-connect/token"  # noqa: S105
-    client_id: Text = "smartsight-backend"
+    token_url: Url = Field(
+        default="https://identity.mediamelon.com/realms/mediamelon/protocol/openid-connect/token",
+        description="Where a name and a password get a token.",
+    )
+    client_id: Text = Field(default="smartsight-backend", description="What Keycloak knows the exporter as.")
 
 
 class SmartSightSettings(SourceSettings):
     """A source of type ``smartsight``."""
 
-    type: Literal["smartsight"]
-    base_url: Url = "https://smartsight.mediamelon.com"
+    type: Literal["smartsight"] = Field(description="The vendor.")
+    base_url: Url = Field(default="https://smartsight.mediamelon.com", description="The account's host.")
     customer_id: Text = Field(description="User Icon > Settings > Environments > Env Details in SmartSight.")
     plan_level: Count | None = Field(default=None, description="Of a log-in with a password; looked up if left out.")
     auth: Auth
