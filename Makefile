@@ -51,7 +51,7 @@ format: $(VENV)/.dev ## let ruff format the code and repair what it can
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.docs ## build the documentation into build/site, every warning an error
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 reference: $(VENV)/.dev ## write docs/reference/ anew from the schema, the catalogue and the commands
 	$(BIN)/python docs/reference.py
