@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from exporter.catalog import Catalog, Known, describe
+from exporter.catalog import Catalog, Known
 from exporter.telemetry import Telemetry
 
 HEAD = """\
@@ -128,7 +128,7 @@ def _reach(catalog: Catalog, known: Known) -> str:
 
 
 def _additive(known: Known) -> str:
-    return "yes" if "may be" in describe(known) else "no"
+    return "yes" if known.additive else "no"
 
 
 def _list(names: Iterable[str]) -> str:
