@@ -103,10 +103,10 @@ def test_any_name_of_a_query_gives_expressions_that_parse(name):
             promql_parser.parse(re.sub(r"\$(__\w+|row|column)\b", "5m", target.expr.replace('"$row"', '"a"')))
 
 
-def test_the_readme_has_the_question_of_each(example):
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_documentation_has_the_question_of_each(example):
+    page = (ROOT / "docs" / "dashboards.md").read_text("utf-8")
     for board in boards(example):
-        assert f"| {board.title} | {board.question} |" in readme
+        assert f"| {board.title} | {board.question} |" in page
 
 
 def test_the_boards_are_json_with_a_line_for_each_key():

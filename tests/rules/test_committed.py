@@ -126,8 +126,8 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert(root, alerts):
             assert (root / "docs/runbooks" / link).exists(), (name, link)
 
 
-def test_the_readme_has_every_alert_in_its_table(root, alerts):
-    readme = (root / "README.md").read_text("utf-8")
-    shown = re.findall(r"^\| \[(\w+)\]\(docs/runbooks/(\w+)\.md\)", readme, re.MULTILINE)
+def test_the_documentation_has_every_alert_in_its_table(root, alerts):
+    page = (root / "docs/alerts.md").read_text("utf-8")
+    shown = re.findall(r"^\| \[(\w+)\]\(runbooks/(\w+)\.md\)", page, re.MULTILINE)
     assert all(name == file for name, file in shown)
     assert sorted(name for name, _ in shown) == sorted({rule["alert"] for rule in alerts})
