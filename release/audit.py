@@ -7,6 +7,7 @@ only where ``REQUIRE_AUDIT=1``, for not every place where tests run reaches the 
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,15 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 LOCKS = ("run", "build")
 """What a user installs, and what builds it."""
+
+UNREACHABLE = re.compile(
+    r"\b(ConnectionError|ProxyError|SSLError|\w*Timeout|HTTPError|ServiceError)\b|Could not connect"
+)
+"""What pip-audit ends with where its service can't be reached; anything else is a fault of this run."""
+
+
+class AuditError(Exception):
+    """pip-audit did not work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +39,18 @@ class Verdict:
 
 
 def verdict(report: str, error: str) -> Verdict:
-    """Read what pip-audit has written: its report as JSON, or nothing, and then the error."""
+    """Read what pip-audit has written: its report as JSON, or nothing, and then the error.
+
+    Raises:
+        AuditError: it is neither a report, nor that the service can't be reached.
+    """
     try:
         found: list[dict[str, Any]] = json.loads(report)["dependencies"]
     except ValueError:
-        last = error.strip().splitlines()[-1:] or ["pip-audit said nothing"]
-        return Verdict(0, {}, {"all": last[0]})
+        last = (error.strip().splitlines() or ["pip-audit said nothing"])[-1]
+        if not UNREACHABLE.search(last):
+            raise AuditError(last) from None
+        return Verdict(0, {}, {"all": last})
     unchecked = {each["name"]: each["skip_reason"] for each in found if "skip_reason" in each}
     vulnerable = {each["name"]: tuple(vuln["id"] for vuln in each["vulns"]) for each in found if each.get("vulns")}
     return Verdict(len(found) - len(unchecked), vulnerable, unchecked)
@@ -53,7 +69,8 @@ def lines(name: str, found: Verdict) -> Iterable[str]:
         yield f"audit: VULNERABLE: {package}, in {name}: {', '.join(ids)}"
     if found.unchecked:
         number = "all packages" if not found.checked else f"{len(found.unchecked)} packages"
-        yield f"audit: NOT CHECKED: {number} of {name}: {next(iter(found.unchecked.values()))}"
+        reason = next(iter(found.unchecked.values()))
+        yield f"audit: NOT CHECKED: {number} of {name}; no answer of the service: {reason}"
     if found.checked:
         yield f"audit: {found.checked} packages of {name} checked, {len(found.vulnerable)} vulnerable"
 
@@ -64,7 +81,10 @@ def failed(found: Iterable[Verdict], *, required: bool) -> bool:
 
 
 if __name__ == "__main__":
-    verdicts = {f"requirements/{name}.txt": audit(ROOT / "requirements" / f"{name}.txt") for name in LOCKS}
+    try:
+        verdicts = {f"requirements/{name}.txt": audit(ROOT / "requirements" / f"{name}.txt") for name in LOCKS}
+    except AuditError as error:
+        sys.exit(f"audit: pip-audit failed: {error}")
     for name, found in verdicts.items():
         print(*lines(name, found), sep="\n")
     sys.exit(failed(verdicts.values(), required=os.environ.get("REQUIRE_AUDIT") == "1"))

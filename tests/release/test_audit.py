@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from audit import Verdict, failed, lines, verdict
+from audit import AuditError, Verdict, failed, lines, verdict
 
 CLEAN = {"name": "click", "version": "8.5.1", "vulns": []}
 VULNERABLE = {"name": "httpx", "version": "0.1", "vulns": [{"id": "PYSEC-1", "fix_versions": []}, {"id": "GHSA-2"}]}
@@ -31,7 +31,9 @@ def test_a_package_that_the_service_does_not_know_is_not_checked_whatever_pip_au
     found = verdict(report(SKIPPED), "No known vulnerabilities found")
     assert (found.checked, list(found.unchecked)) == (0, ["rich"])
     (line,) = lines("run.txt", found)
-    assert line.startswith("audit: NOT CHECKED: all packages of run.txt: Dependency not found on PyPI")
+    assert line.startswith(
+        "audit: NOT CHECKED: all packages of run.txt; no answer of the service: Dependency not found"
+    )
 
 
 def test_some_that_are_not_checked_are_counted():
@@ -41,11 +43,21 @@ def test_some_that_are_not_checked_are_counted():
 
 
 @pytest.mark.parametrize(
-    "error", ["Traceback\n  ...\nConnectionError: nobody there\n", "ConnectionError: nobody there"]
+    "last",
+    [
+        "requests.exceptions.ProxyError: HTTPSConnectionPool(host='pypi.org', port=443): Max retries exceeded",
+        "requests.exceptions.ReadTimeout: read timed out",
+        "ERROR:pip_audit._cli:Could not connect to PyPI's vulnerability feed",
+    ],
 )
-def test_a_service_that_can_not_be_reached_checks_nothing(error):
-    found = verdict("", error)
-    assert found == Verdict(0, {}, {"all": "ConnectionError: nobody there"})
+def test_a_service_that_can_not_be_reached_checks_nothing(last):
+    assert verdict("", f"Traceback (most recent call last):\n  ...\n{last}\n") == Verdict(0, {}, {"all": last})
+
+
+@pytest.mark.parametrize("error", ["", "pip-audit: error: unrecognized arguments: --x", "KeyError: 'a'"])
+def test_a_run_that_fails_otherwise_is_no_unreachable_service(error):
+    with pytest.raises(AuditError):
+        verdict("", error)
 
 
 @pytest.mark.parametrize(
