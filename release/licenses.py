@@ -18,6 +18,7 @@ PAGE = ROOT / "docs" / "licenses.md"
 ALLOWED = {
     "Apache-2.0": ("Apache Software License",),
     "Apache-2.0 AND BSD-2-Clause": (),
+    "Apache-2.0 AND MIT": (),
     "BSD-2-Clause": (),
     "BSD-3-Clause": (),
     "MIT": ("MIT License",),

@@ -52,7 +52,7 @@ SEEN = {
         "intercept": always(lambda: JSONResponse({"detail": "overloaded"}, 503))
     },
     "(timeout): metricquery: no whole answer within 1 s": {"intercept": hang, "more": "timeout: 1s"},
-    "(network): metricquery: 127.0.0.1: ConnectError: All connection attempts failed": {"url": "http://127.0.0.1:1"},
+    "(network): metricquery: 127.0.0.1: ConnectError: [Errno 111] Connect call failed": {"url": "http://127.0.0.1:1"},
     "(bad_request): metricquery: HTTP 422: ": {"intercept": always(lambda: JSONResponse({"detail": "no"}, 422))},
     "(bad_response): metricquery: the answer is no JSON but HTML": {
         "intercept": always(lambda: Response("<html>Log in</html>", media_type="text/html"))
