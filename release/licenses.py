@@ -20,7 +20,7 @@ ALLOWED = {
     "Apache-2.0 AND BSD-2-Clause": (),
     "Apache-2.0 AND MIT": (),
     "BSD-2-Clause": (),
-    "BSD-3-Clause": (),
+    "BSD-3-Clause": ("3-Clause BSD License",),
     "MIT": ("MIT License",),
     "MIT OR Apache-2.0": (),
     "MPL-2.0": (),

@@ -53,8 +53,8 @@ HeaderValue = Annotated[SecretStr, AfterValidator(_header)]
 class BasicAuth(Strict):
     """Name and password."""
 
-    username: Text
-    password: SecretStr | None = None
+    username: Text = Field(description="Name of the log-in.")
+    password: SecretStr | None = Field(default=None, description="Its password.")
     password_file: Path | None = Field(default=None, description="File that holds it; read again for each request.")
 
 
@@ -62,7 +62,7 @@ class Authorization(Strict):
     """The header ``Authorization``."""
 
     type: Text = Field(default="Bearer", description="What stands before the credentials.")
-    credentials: SecretStr | None = None
+    credentials: SecretStr | None = Field(default=None, description="The token.")
     credentials_file: Path | None = Field(default=None, description="File that holds them; read for each request.")
 
 
