@@ -32,9 +32,11 @@ from exporter.commands import (
     summary,
 )
 from exporter.commands.progress import Progress
+from exporter.commands.sharding import peers, sharded
 from exporter.config import Config, ConfigError, jsonschema, load_file, load_to_run
 from exporter.config.units import whole_seconds
 from exporter.providers import PROVIDERS
+from exporter.shard import Shard
 from exporter.web.access import access
 from exporter.web.app import PAGES
 from exporter.web.listen import AddressError, bind, raise_file_limit
@@ -132,7 +134,7 @@ def serving(command: Command) -> Command:
         ),
     ):
         command = flag(command)
-    return command
+    return sharded(peers(command))
 
 
 @main.command()
@@ -233,9 +235,10 @@ def fail(*lines: str) -> NoReturn:
     type=click.Path(path_type=Path, file_okay=False),
     help="Where `run` stores, for history.",
 )
-def plan(config_file: Path, output: str, storage: Path | None) -> None:
+@sharded
+def plan(config_file: Path, output: str, storage: Path | None, shard: Shard) -> None:
     """Print what `run` would ask, when and how often; nothing is sent."""
-    found = forecast.forecast(read(config_file), time.time(), storage)
+    found = forecast.forecast(shard.own(read(config_file)), time.time(), storage)
     if output == "json":
         click.echo(forecast.as_json(found))
     else:

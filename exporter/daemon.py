@@ -22,14 +22,17 @@ from exporter.plan import Group, Job, plan
 from exporter.poll import Poller
 from exporter.providers.http import Client
 from exporter.schedule import Schedule
+from exporter.shard import ONLY, Shard
 from exporter.storage import Storage
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.web.access import Access
 from exporter.web.app import app
+from exporter.web.discovery import Discovery
 from exporter.web.listen import serve
 from exporter.web.metrics import Metrics
 from exporter.web.past import Past
+from exporter.web.peers import Here, Peers
 from exporter.web.state import State
 from exporter.web.systemd import Notifier
 
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from exporter.history.deliveries import Deliveries
 
 log = structlog.get_logger(__name__)
+
+INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 PATIENCE = 4.0
 """Seconds after a signal at which the process ends whatever still runs; the contract promises 5."""
@@ -52,6 +57,13 @@ class Options:
     external_url: str = ""
     access: Access | None = None
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
+    shard: Shard = ONLY
+    peers: tuple[str, ...] = ()
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is served."""
+        return bool(self.access and self.access.tls)
 
 
 async def run(load: Callable[[], Config], config: Config, sockets: Sequence[socket.socket], options: Options) -> None:
@@ -61,9 +73,10 @@ async def run(load: Callable[[], Config], config: Config, sockets: Sequence[sock
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
         loop.add_signal_handler(number, event.set)
     async with running(load, config, sockets, options) as house:
-        urls = " ".join(address(bound, tls=bool(options.access and options.access.tls)) for bound in sockets)
-        log.info("listening", addresses=urls, queries=len(config.queries))
-        options.notifier.ready(f"serving {len(config.queries)} queries")
+        urls, queries = " ".join(address(bound, tls=options.secure) for bound in sockets), len(house.state.plan().jobs)
+        shard = {"shard": options.shard.ordinal, "of": options.shard.total} if options.shard.total > 1 else {}
+        log.info("listening", addresses=urls, queries=queries, **shard)
+        options.notifier.ready(f"serving {queries} queries")
         house.begin(_reload_on(reload, house, options.notifier))
         house.begin(_hold_off_watchdog(house, options.notifier))
         await stop.wait()
@@ -103,12 +116,13 @@ async def running(
     load: Callable[[], Config], config: Config, sockets: Sequence[socket.socket], options: Options
 ) -> AsyncIterator["House"]:
     """Poll and serve for as long as the context is open."""
-    house = House(load, config, Storage(options.storage, time.time, steady) if options.storage else None)
+    storage = Storage(options.storage, time.time, steady) if options.storage else None
+    house = House(load, config, storage, options.shard)
     metrics = Metrics(Exposition(house.store), house.telemetry)
     reload = house.reload if options.lifecycle else None
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(house.aclose)
-        pages = app(metrics, options.metrics_path, house.state, reload, options.external_url)
+        pages = app(metrics, options.metrics_path, house.state, reload, _discovery(options, sockets))
         guard = options.access
         await stack.enter_async_context(
             serve(guard.wrap(pages) if guard else pages, sockets, guard.tls if guard else None)
@@ -117,19 +131,30 @@ async def running(
         yield house
 
 
+def _discovery(options: Options, sockets: Sequence[socket.socket]) -> Discovery:
+    if not options.peers:
+        return Discovery(options.external_url)
+    port = next((bound.getsockname()[1] for bound in sockets if bound.family in INTERNET), 0)
+    scheme = "https" if options.secure else "http"
+    return Discovery(peers=Peers(options.peers, Here(options.shard.ordinal, scheme, port, options.external_url)))
+
+
 class House:
     """The parts that a poll goes through, and what a reload exchanges in them."""
 
-    def __init__(self, load: Callable[[], Config], config: Config, storage: Storage | None) -> None:
+    def __init__(
+        self, load: Callable[[], Config], config: Config, storage: Storage | None, shard: Shard = ONLY
+    ) -> None:
         self._load = load
-        self._config = config
+        self._shard = shard
+        self._config = shard.own(config)
         self._storage = storage
-        self._plan = plan(config)
+        self._plan = plan(self._config)
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.telemetry = Telemetry(time.time)
-        self.store = Store(config.queries, steady)
-        self._clients = {name: self._client(name, source) for name, source in config.sources.items()}
+        self.telemetry = Telemetry(time.time, shard=shard)
+        self.store = Store(self._config.queries, steady)
+        self._clients = {name: self._client(name, source) for name, source in self._config.sources.items()}
         self._poller = Poller(self._clients, self.store, self._ended, now=time.time, clock=steady)
         self._schedule = Schedule(self._poller.tick, lambda group: self.telemetry.skipped(group.queries))
         self._past = Past()
@@ -146,6 +171,7 @@ class House:
             past=self._past,
             alive=lambda: self._schedule.running,
             deliveries=lambda: self._deliveries.standings if self._deliveries else {},
+            shard=shard,
         )
 
     def start(self) -> None:
@@ -175,7 +201,7 @@ class House:
         """Read the configuration anew and put it into force; with faults, which are given, the old one stays."""
         async with self._reloading:
             try:
-                loaded = await asyncio.to_thread(self._load)
+                loaded = await asyncio.to_thread(lambda: self._shard.own(self._load()))
             except ConfigError as error:
                 faults = error.lines
             else:
@@ -279,7 +305,7 @@ class House:
 
 def address(bound: socket.socket, *, tls: bool = False) -> str:
     """Give the URL of a listening socket, the path of one that is a file."""
-    if bound.family not in (socket.AF_INET, socket.AF_INET6):
+    if bound.family not in INTERNET:
         return f"unix:{bound.getsockname()}"
     host, port = bound.getsockname()[:2]
     host = "localhost" if host in ("::", "0.0.0.0") else f"[{host}]" if ":" in host else host  # noqa: S104 - compared, not bound

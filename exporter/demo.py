@@ -57,7 +57,7 @@ async def vendors() -> AsyncIterator[Callable[[], Config]]:
 async def run(sockets: Sequence[socket.socket], options: daemon.Options) -> None:
     """Run until SIGTERM or SIGINT."""
     async with vendors() as load_example:
-        url = daemon.address(sockets[0], tls=bool(options.access and options.access.tls))
+        url = daemon.address(sockets[0], tls=options.secure)
         click.echo("Simulated vendors are running, and the exporter polls them:")
         click.echo(f"  {url}{options.metrics_path}\n  {url}/\nStop with Ctrl-C.")
         await daemon.run(load_example, load_example(), sockets, options)

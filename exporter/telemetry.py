@@ -13,6 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 import exporter
 from exporter.exposition import Format
 from exporter.model import Exchange, Outcome, Query
+from exporter.shard import ONLY, Shard
 
 PREFIX = "video_analytics_exporter"
 BY_QUERY = ("source", "query")
@@ -58,7 +59,7 @@ def _changes(note: Callable[Concatenate["Telemetry", P], None]) -> Callable[Conc
 class Telemetry:
     """The exporter's own metrics, in a registry of their own. ``clock`` gives Unix seconds."""
 
-    def __init__(self, clock: Callable[[], float], revision: str = "unknown") -> None:
+    def __init__(self, clock: Callable[[], float], revision: str = "unknown", shard: Shard = ONLY) -> None:
         self._clock = clock
         self.version = 0
         """Another number after each change; what the process itself tells (memory, processor) changes without one."""
@@ -157,6 +158,8 @@ class Telemetry:
         )
         build = self._gauge("build_info", "The exporter that is running.", "version", "revision", "pythonversion")
         build.labels(exporter.__version__, revision, platform.python_version()).set(1)
+        self._gauge("shard_ordinal", "Which of the shards this process is, from 0.").set(shard.ordinal)
+        self._gauge("total_shards", "How many shards this process takes the queries to be shared by.").set(shard.total)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)

@@ -18,6 +18,7 @@ from exporter.config import ConfigError, load
 from exporter.daemon import Options
 from exporter.poll import Poller
 from exporter.providers.http import Client
+from exporter.shard import Shard
 from exporter.simulator.ibm_video import IbmVideo
 from exporter.simulator.serve import serve
 from exporter.simulator.smartsight import SmartSight
@@ -762,3 +763,92 @@ async def test_a_query_that_changed_has_no_success_of_the_one_before_it_after_a_
     async with bench.running(**options):
         assert await bench.own("query_success", source="mm", query=name) == 0
         assert await bench.own("query_last_success_timestamp_seconds", source="mm", query=name) is None
+
+
+# --- Shards -----------------------------------------------------------------------------------------------------------
+
+
+def spread(bench, count):
+    """Have so many queries that no two ask for the same rows."""
+    bench.queries[:] = [
+        {"name": f"q{n}", "source": "mm", "metrics": ["views"], "window": 300 + n} for n in range(count)
+    ]
+
+
+def names(found):
+    return {query["query"] for query in found["queries"]}
+
+
+async def facts(bench):
+    return (await bench.http.get("/api/v1/queries")).json()
+
+
+async def test_shards_poll_and_tell_only_their_own(bench):
+    spread(bench, 9)
+    bench.sources["mm"]["limits"] = {"concurrency": 8, "requests_per_minute": 60}
+    found, limits, asked = [], [], 0
+    for ordinal in range(3):
+        async with bench.running(shard=Shard(ordinal, 3)):
+            await eventually(bench.ready)
+            told = await facts(bench)
+            assert (told["shard_ordinal"], told["total_shards"]) == (ordinal, 3)
+            assert (await bench.own("shard_ordinal"), await bench.own("total_shards")) == (ordinal, 3)
+            series = await bench.series()
+            for family in ("smartsight_views", f"{PREFIX}query_info", f"{PREFIX}query_success"):
+                served = {re.search(r'query="(\w+)"', line)[1] for line in series if line.startswith(f"{family}{{")}
+                assert served == names(told)
+            config = (await bench.http.get("/config")).text
+            assert config.startswith(f"# Shard {ordinal} of 0 to 2: ")
+            assert {f"q{n}" for n in range(9) if f"name: q{n}\n" in config} == names(told)
+            page = (await bench.http.get("/")).text
+            assert f"Shard {ordinal} of 0 to 2: " in page
+            assert {f"q{n}" for n in range(9) if f"<b>q{n}</b>" in page} == names(told)
+            assert len(bench.smartsight.answers) - asked == len(names(told))
+            asked = len(bench.smartsight.answers)
+            found += names(told)
+            limits += [(of["limit_concurrency"], of["limit_requests_per_minute"]) for of in told["sources"]]
+    assert sorted(found) == [f"q{n}" for n in range(9)]
+    assert [sum(parts) for parts in zip(*limits, strict=True)] == [8, 60]
+
+
+async def test_a_shard_without_queries_is_ready_and_gets_some_by_a_reload(bench):
+    spread(bench, 1)
+    owner = next(n for n in range(2) if Shard(n, 2).own(bench.load()).queries)
+    async with bench.running(shard=Shard(1 - owner, 2)):
+        assert await bench.ready()
+        assert (await facts(bench))["queries"] == []
+        assert "This shard has no queries" in (await bench.http.get("/")).text
+        assert await bench.data() == {}
+        spread(bench, 12)
+        bench.sources["mm"]["limits"] = {"concurrency": 4}
+        assert (await bench.reload()).status_code == 200
+        await eventually(bench.ready)
+        [source] = (await facts(bench))["sources"]
+        assert 0 < len(await bench.data()) < 12
+        assert 0 < source["limit_concurrency"] < 4
+        spread(bench, 1)
+        assert (await bench.reload()).status_code == 200
+        assert await bench.data() == {}
+        assert await bench.ready()
+
+
+async def test_a_reload_that_moves_no_query_asks_for_nothing_and_changes_the_part_of_the_limits(bench):
+    spread(bench, 8)
+    bench.sources["mm"]["limits"] = {"concurrency": 8}
+    async with bench.running(shard=Shard(0, 2)):
+        await eventually(bench.ready)
+        data, asked = await bench.data(), len(bench.smartsight.answers)
+        bench.sources["mm"]["limits"] = {"concurrency": 80}
+        assert (await bench.reload()).status_code == 200
+        [source] = (await facts(bench))["sources"]
+        assert source["limit_concurrency"] == 10 * len(data)
+        assert await bench.data() == data
+        assert await bench.ready()
+        assert len(bench.smartsight.answers) == asked
+
+
+async def test_discovery_by_peers_goes_by_the_port_that_is_listened_on(bench):
+    async with bench.running(shard=Shard(1, 3), peers=("a", "b", "c:1"), external_url="http://own:2"):
+        port = bench.http.base_url.port
+        found = (await bench.http.get("/sd")).json()
+    assert [target for group in found for target in group["targets"]] == [f"a:{port}", "own:2", "c:1"]

@@ -11,6 +11,7 @@ import exporter
 from exporter.config.units import seconds
 from exporter.exposition import Format
 from exporter.model import Exchange, Outcome, Window
+from exporter.shard import Shard
 from exporter.telemetry import Telemetry
 
 NOW = 1_775_764_800.0
@@ -46,7 +47,6 @@ CONTRACT = {
     "shard_ordinal": ("gauge", set()),
     "total_shards": ("gauge", set()),
 }
-LATER = {"shard_ordinal", "total_shards"}
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_names_types_and_labels_are_those_of_the_contract(telemetry, make_query,
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
             found[name] = (family.type, labels)
     assert found == {name: CONTRACT[name] for name in found}
-    assert found.keys() >= CONTRACT.keys() - LATER
+    assert found.keys() >= CONTRACT.keys()
 
 
 def test_nothing_but_its_own_process_and_python_is_told(telemetry, make_query):
@@ -117,6 +117,12 @@ def test_periods_are_written_as_prometheus_writes_them(make_query, period):
     telemetry.configured([make_query(window=period)])
     (info,) = next(family for family in telemetry.registry.collect() if family.name == f"{PREFIX}query_info").samples
     assert seconds(info.labels["window"]) == period
+
+
+def test_the_shard_is_told_and_without_others_is_the_only_one(telemetry):
+    assert (value(telemetry, "shard_ordinal"), value(telemetry, "total_shards")) == (0, 1)
+    telemetry = Telemetry(lambda: NOW, shard=Shard(2, 4))
+    assert (value(telemetry, "shard_ordinal"), value(telemetry, "total_shards")) == (2, 4)
 
 
 def test_counters_begin_with_zero_and_gauges_with_the_first_poll(telemetry, make_query):

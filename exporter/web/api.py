@@ -9,19 +9,21 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.config import Config, shown
-from exporter.web.discovery import targets
+from exporter.shard import Shard
+from exporter.web.discovery import Discovery
 from exporter.web.facts import facts
+from exporter.web.peers import NoPeersError
 from exporter.web.state import State
 
 QUERIES, CONFIG, DISCOVERY = "/api/v1/queries", "/config", "/sd"
 PATHS = (QUERIES, CONFIG, DISCOVERY)
 
 FRESH = {"cache-control": "no-store"}
-BAD_REQUEST = 400
+BAD_REQUEST, UNAVAILABLE = 400, 503
 
 
-def routes(state: State, metrics_path: str, external_url: str) -> list[Route]:
-    """Give the routes; ``external_url`` is where Prometheus finds this process, if that is not the request's host."""
+def routes(state: State, metrics_path: str, discovery: Discovery) -> list[Route]:
+    """Give the routes."""
     configuration = _Configuration()
 
     async def queries(_: Request) -> Response:
@@ -32,17 +34,28 @@ def routes(state: State, metrics_path: str, external_url: str) -> list[Route]:
 
     async def config(_: Request) -> Response:
         text = await asyncio.to_thread(configuration.text, state.config())
-        return PlainTextResponse(text, headers=FRESH)
+        return PlainTextResponse(_of_shard(state.shard) + text, headers=FRESH)
 
-    async def discovery(request: Request) -> Response:
+    async def shards(request: Request) -> Response:
         scheme, server = request.scope["scheme"], request.scope.get("server") or ("", None)
         host = request.headers.get("host") or f"{server[0]}:{server[1]}"
-        found = targets(external_url or f"{scheme}://{host}", metrics_path)
+        try:
+            found = await discovery.groups(f"{scheme}://{host}", metrics_path)
+        except NoPeersError as error:
+            # Prometheus then keeps the targets that it has.
+            return PlainTextResponse(f"{error}\n", UNAVAILABLE)
         if found is None:
             return PlainTextResponse("the request's Host names no host\n", BAD_REQUEST)
         return JSONResponse(found, headers=FRESH)
 
-    return [Route(QUERIES, queries), Route(CONFIG, config), Route(DISCOVERY, discovery)]
+    return [Route(QUERIES, queries), Route(CONFIG, config), Route(DISCOVERY, shards)]
+
+
+def _of_shard(shard: Shard) -> str:
+    """Give a comment that says what of the configuration is here."""
+    if shard.total == 1:
+        return ""
+    return f"# Shard {shard.ordinal} of 0 to {shard.total - 1}: its own queries, and its part of the sources' limits.\n"
 
 
 class _Configuration:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web import api, status
 from exporter.web.access.headers import add
+from exporter.web.discovery import ALONE, Discovery
 from exporter.web.state import State
 
 HEALTHY, READY, RELOAD = "/-/healthy", "/-/ready", "/-/reload"
@@ -35,7 +36,7 @@ Reload = Callable[[], Awaitable[Sequence[str]]]
 
 
 def app(
-    metrics: ASGIApp, metrics_path: str, state: State, reload: Reload | None = None, external_url: str = ""
+    metrics: ASGIApp, metrics_path: str, state: State, reload: Reload | None = None, discovery: Discovery = ALONE
 ) -> ASGIApp:
     """Give the ASGI application; the metrics' path goes past the framework. Without ``reload`` it is forbidden."""
 
@@ -54,7 +55,7 @@ def app(
     framework = Starlette(
         routes=[
             *status.routes(state, metrics_path),
-            *api.routes(state, metrics_path, external_url),
+            *api.routes(state, metrics_path, discovery),
             Route(HEALTHY, healthy),
             Route(READY, ready),
             Route(RELOAD, reload_, methods=["POST", "PUT"]),

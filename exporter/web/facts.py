@@ -84,6 +84,8 @@ class Facts:
 
     version: str
     timestamp_seconds: float
+    shard_ordinal: int
+    total_shards: int
     queries_ok: int
     queries_failing: int
     queries_waiting: int
@@ -113,6 +115,8 @@ def facts(state: State) -> Facts:
     return Facts(
         version=exporter.__version__,
         timestamp_seconds=state.now(),
+        shard_ordinal=state.shard.ordinal,
+        total_shards=state.shard.total,
         queries_ok=total["ok"],
         queries_failing=total["failing"],
         queries_waiting=total["waiting"],

@@ -7,6 +7,7 @@ from exporter.config import Config
 from exporter.model import Delivered, Outcome, Query, Snapshot
 from exporter.plan import Plan
 from exporter.providers.standing import Standing
+from exporter.shard import ONLY, Shard
 from exporter.web.past import Key, Past
 
 
@@ -15,7 +16,8 @@ class State:
     """Ways to ask the parts of the exporter; each gives what is now.
 
     ``now`` gives Unix seconds, ``circuits`` which sources' queries are polled less often, ``snapshot`` what is served
-    of a query, ``alive`` whether polls are being started, ``deliveries`` how its history stands at each receiver.
+    of a query, ``alive`` whether polls are being started, ``deliveries`` how its history stands at each receiver;
+    ``shard`` says whose these are.
     """
 
     now: Callable[[], float]
@@ -29,6 +31,7 @@ class State:
     past: Past
     alive: Callable[[], bool]
     deliveries: Callable[[], Mapping[Key, Sequence[Delivered]]] = dict
+    shard: Shard = ONLY
 
     @property
     def ready(self) -> bool:

@@ -10,7 +10,7 @@ from exporter.config import load
 from exporter.model import Delivered
 from exporter.providers.standing import Standing
 from exporter.web.app import app
-from exporter.web.discovery import targets
+from exporter.web.discovery import Discovery, targets
 from exporter.web.facts import Facts, HistoryFacts, QueryFacts, SourceFacts
 
 EVENING = 1_775_764_800
@@ -63,6 +63,8 @@ async def test_the_facts_as_json(client, shown, make_query):
     assert found == {
         "version": exporter.__version__,
         "timestamp_seconds": EVENING + 137,
+        "shard_ordinal": 0,
+        "total_shards": 1,
         "queries_ok": 1,
         "queries_failing": 1,
         "queries_waiting": 1,
@@ -198,7 +200,7 @@ async def test_discovery_goes_by_the_request_s_host(client):
 
 
 async def test_discovery_goes_by_the_external_url_where_there_is_one(served, shown, client_of):
-    pages = app(served.metrics, "/metrics", shown.state, None, "https://metrics.example/video")
+    pages = app(served.metrics, "/metrics", shown.state, None, Discovery("https://metrics.example/video"))
     async with client_of(pages) as client:
         found = (await client.get("/sd", headers={"host": "10.1.2.3:10310"})).json()
     labels = {"__scheme__": "https", "__metrics_path__": "/video/metrics"}

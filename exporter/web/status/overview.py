@@ -83,6 +83,7 @@ def render(facts: Facts, asked: Asked, selection: Selection, metrics_path: str) 
             shell.freshness(utc(now)),
             class_="top",
         ),
+        _shard(facts),
         tag(
             "section",
             tag("h2", "Sources", id="sources"),
@@ -104,6 +105,8 @@ def render(facts: Facts, asked: Asked, selection: Selection, metrics_path: str) 
 def headline(facts: Facts) -> str:
     """Say in a sentence how it goes."""
     total = len(facts.queries)
+    if not total:
+        return "This shard has no queries"
     if facts.queries_failing:
         verb = "fails" if facts.queries_failing == 1 else "fail"
         return f"{number(facts.queries_failing)} of {some(total, 'query')} {verb}"
@@ -120,6 +123,13 @@ def address(source: str, name: str) -> str:
 
 def _worst(facts: Facts) -> str:
     return "failing" if facts.queries_failing else "waiting" if facts.queries_waiting else "ok"
+
+
+def _shard(facts: Facts) -> Html | None:
+    if facts.total_shards == 1:
+        return None
+    last = facts.total_shards - 1
+    return tag("p", f"Shard {facts.shard_ordinal} of 0 to {last}: its own queries, its part of the limits.", id="shard")
 
 
 def _sign(facts: Facts) -> Html:
@@ -239,6 +249,8 @@ def _form(asked: Asked) -> Html:
 
 
 def _count(selection: Selection, total: int) -> str:
+    if not total:
+        return "None."
     if not selection.found:
         return f"None of {some(total, 'query')} matches."
     first = (selection.page - 1) * ROWS + 1
