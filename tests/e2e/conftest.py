@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -133,14 +134,14 @@ def vendors():
 
 @pytest.fixture
 def start(tmp_path):
-    """Start the command with arguments, on a free port; whatever still runs in the end is killed."""
-    processes = []
+    """Start the command with arguments, on a free port or the one given; whatever still runs in the end is killed."""
+    processes, numbers = [], itertools.count()
 
-    def start(*arguments):
-        log = tmp_path / f"log-{len(processes)}"
-        command = [sys.executable, "-m", "exporter", *arguments, "--web.listen-address=127.0.0.1:0"]
+    def start(*arguments, port=0, **env):
+        log = tmp_path / f"log-{next(numbers)}"
+        command = [sys.executable, "-m", "exporter", *arguments, f"--web.listen-address=127.0.0.1:{port}"]
         with log.open("w") as out:
-            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=os.environ | env)
         processes.append(process)
         return Exporter(process, log)
 
@@ -187,7 +188,7 @@ class Prometheus:
 
 
 def free_port():
-    """Neither Prometheus nor Alertmanager can be asked which port it took, so one is found for it."""
+    """Find a port for who can't be asked which one it took."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
         return free.getsockname()[1]
 
@@ -270,12 +271,13 @@ def receiver(tmp_path, request):
 
 @pytest.fixture
 def prometheus(server, tmp_path):
-    """Start a real Prometheus that scrapes a target every second, and evaluates rules as often."""
+    """Start a real Prometheus that scrapes a target, or what it discovers, and evaluates rules, every second."""
 
     def prometheus(target, groups=(), alertmanager=None):
         config = tmp_path / "prometheus.yml"
         (tmp_path / "rules.yml").write_text(rules.render(groups, rules.RUNBOOKS), "utf-8")
-        scrape = {"job_name": "video", "static_configs": [{"targets": [host(target)]}]}
+        found = {"static_configs": [{"targets": [host(target)]}]} if isinstance(target, str) else target
+        scrape = {"job_name": "video", **found}
         managers = [{"static_configs": [{"targets": [host(alertmanager)]}]}] if alertmanager else []
         config.write_text(
             json.dumps(

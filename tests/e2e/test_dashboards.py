@@ -40,15 +40,13 @@ QUICK = rules.Settings(span="3s", offset="1s", season="4s", burns=(rules.Burn(1,
 NEVER_IN_A_DEMO = {
     "video_analytics_exporter_query_failures_total",
     "video_analytics_exporter_query_rows_dropped_total",
-    "video_analytics_exporter_shard_ordinal",
-    "video_analytics_exporter_total_shards",
     "video_analytics_exporter_history_buckets_waiting",
     "video_analytics_exporter_history_buckets_given_up_total",
     "video_analytics_exporter_history_buckets_revised_total",
     "video_analytics_exporter_history_buckets_delivered_total",
     "ALERTS",
 }
-"""What only comes when polls fail or rows are dropped; shards and deliveries, which a demo has none of."""
+"""What only comes when polls fail or rows are dropped; deliveries, which a demo has none of."""
 
 
 def fill(text, board):
