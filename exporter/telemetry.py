@@ -159,7 +159,7 @@ class Telemetry:
         build = self._gauge("build_info", "The exporter that is running.", "version", "revision", "pythonversion")
         build.labels(exporter.__version__, revision, platform.python_version()).set(1)
         self._gauge("shard_ordinal", "Which of the shards this process is, from 0.").set(shard.ordinal)
-        self._gauge("total_shards", "How many shards this process takes the queries to be shared by.").set(shard.total)
+        self._gauge("total_shards", "How many shards share the queries, as this one is told.").set(shard.total)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)

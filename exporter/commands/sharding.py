@@ -12,6 +12,8 @@ from exporter.shard import ONLY, Shard, ordinal_of
 from exporter.web.peers import one_name, usable
 
 AUTO = "auto"
+MOST = 10_000
+"""Shards; more would only be a slip of the finger."""
 
 Command = Callable[..., None]
 
@@ -27,7 +29,10 @@ def sharded(command: Command) -> Command:
         help="Which of the shards this process is, from 0; auto: the number at the end of the host's name.",
     )
     @click.option(
-        "--total-shards", "total", type=click.IntRange(min=1), help="How many processes share the queries. [default: 1]"
+        "--total-shards",
+        "total",
+        type=click.IntRange(1, MOST),
+        help="How many processes share the queries. [default: 1]",
     )
     @wraps(command)
     def with_shard(*, ordinal: str | None, total: int | None, **flags: Any) -> None:  # noqa: ANN401 - the command's
