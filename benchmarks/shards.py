@@ -2,8 +2,8 @@
 
 Four exporters as four processes share 2,000 queries of 50 accounts, polled every 10 s. One of them is killed and
 started again. The vendor notes who asks for what and when. Prints what each shard costs, and exits with 1 if a query is
-in no shard or in two, a request was made twice, a limit was broken, or a period is missing that is not of the killed
-shard's own outage.
+in no shard or in two, a request was made twice, a limit was broken, or a period is missing that is neither of the
+killed shard's own outage nor told as a skipped tick, as on a machine that is too busy.
 
     python benchmarks/shards.py [--minutes 3] [--sources 50] [--queries 40]
 """
@@ -124,15 +124,15 @@ class Run:
 
 
 @contextlib.asynccontextmanager
-async def shard(run: Run, ordinal: int, port: int) -> AsyncIterator[str]:
-    """Run one shard and give its URL, once it listens."""
+async def shard(run: Run, ordinal: int, port: int) -> AsyncIterator[None]:
+    """Run one shard from when it listens on."""
     url = f"127.0.0.1:{port}"
     flags = (f"--config.file={run.file}", f"--shard={ordinal}", f"--total-shards={SHARDS}")
     where = (f"--web.listen-address={url}", f"--storage.path={run.directory / str(ordinal)}")
     log = run.directory / f"shard-{ordinal}.log"
     async with process([*OWN, "run", *flags, *where], log, KEY=f"key-{ordinal}"):
         await answers(f"http://{url}/-/healthy")
-        yield f"http://{url}"
+        yield
 
 
 def own(url: str) -> Mapping[str, float]:
@@ -203,78 +203,87 @@ def gaps(vendor: Vendor, victim: set[Key], since: float) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Course:
-    """How a run went.
+    """How a run went: readings once all was polled, after the measured time, and in the end.
 
-    ``starts`` counts the queries that processes began with; periods that end before ``since`` are of the start.
-    ``skipped`` are the ticks that the shards which lived on say they have left out since.
+    Periods that end before ``since`` are of the start; ``busiest`` is an account's busiest minute before the restart.
     """
 
-    starts: int
     since: float
-    skipped: int
+    busiest: int
+    before: list[Reading]
+    after: list[Reading]
+    last: list[Reading]
+
+    @property
+    def table(self) -> list[str]:
+        """What each shard did, and what that cost."""
+        pairs = enumerate(zip(self.before, self.after, strict=True))
+        return [*HEAD, *(now.line(then, ordinal) for ordinal, (then, now) in pairs)]
+
+    @property
+    def skipped(self) -> tuple[int, int]:
+        """Ticks that shards say they have left out, for the machine was too busy: the victim, the others."""
+        told = [int(reading.own["query_skipped_total"]) for reading in self.last]
+        before = int(self.after[VICTIM].own["query_skipped_total"])
+        return before + told[VICTIM], sum(told) - told[VICTIM]
 
 
 def judge(run: Run, vendor: Vendor, course: Course) -> list[tuple[str, bool]]:
     """Say what was promised, and whether it was kept."""
     victim = {key for key, keys in vendor.by.items() if f"key-{VICTIM}" in keys}
     lost, others = gaps(vendor, victim, course.since)
-    twice = sum(count - 1 for count in vendor.asked.values())
-    busiest = vendor.busiest_minute()
-    away = int(OUTAGE // INTERVAL) + 3
+    twice, starts = sum(count - 1 for count in vendor.asked.values()), run.sources * run.queries + len(victim)
+    own, skipped = course.skipped
+    most = (int(OUTAGE // INTERVAL) + 3) * len(victim) + own
     return [
         (f"union: {len(vendor.by):,} queries asked for", len(vendor.by) == run.sources * run.queries),
         ("each by one shard alone", all(len(keys) == 1 for keys in vendor.by.values())),
         (
-            f"requests: {vendor.asked.total():,}, of which {twice:,} again, for {course.starts:,} first polls",
-            twice <= course.starts and max(vendor.asked.values()) <= 2,  # noqa: PLR2004 - a first poll, and its tick
+            f"requests: {vendor.asked.total():,}, of which {twice:,} again, for {starts:,} first polls",
+            twice <= starts and max(vendor.asked.values()) <= 2,  # noqa: PLR2004 - a first poll, and its tick
         ),
         (f"at a time: {max(vendor.most.values())} of {CONCURRENCY}", max(vendor.most.values()) <= CONCURRENCY),
-        (f"in a minute: {busiest} of {run.a_minute} before the restart", busiest <= run.a_minute),
-        (
-            f"periods lost to the outage of {OUTAGE:g} s: {lost:,} of {len(victim):,} queries",
-            lost <= away * len(victim),
-        ),
-        (f"lost by others: {others:,} periods, {course.skipped:,} ticks told as skipped", others <= course.skipped),
+        (f"in a minute: {course.busiest} of {run.a_minute} before the restart", course.busiest <= run.a_minute),
+        (f"lost to {OUTAGE:g} s of outage: {lost:,} periods of {len(victim):,} queries, {own:,} skipped", lost <= most),
+        (f"lost by others: {others:,} periods, {skipped:,} skipped", others <= skipped),
     ]
 
 
-async def main(run: Run) -> bool:
-    """Run all of it, print the findings, and give whether they are good."""
-    vendor = Vendor()
+def free_ports() -> list[int]:
+    """Find a port for each shard."""
     with contextlib.ExitStack() as stack:
         free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(SHARDS)]
-        ports = [each.getsockname()[1] for each in free]
-    async with contextlib.AsyncExitStack() as stack:
+        return [each.getsockname()[1] for each in free]
+
+
+async def take(run: Run, vendor: Vendor) -> Course:
+    """Run all shards, kill one, and start it again."""
+    ports, began = free_ports(), time.monotonic()
+    urls = [f"http://127.0.0.1:{port}" for port in ports]
+    async with contextlib.AsyncExitStack() as stack, contextlib.AsyncExitStack() as victim:
         run.configure(await stack.enter_async_context(serve(vendor.app)))
-        began = time.monotonic()
-        shards = [shard(run, ordinal, port) for ordinal, port in enumerate(ports)]
-        victim = contextlib.AsyncExitStack()
-        others = {n: await stack.enter_async_context(each) for n, each in enumerate(shards) if n != VICTIM}
-        urls = [url for _, url in sorted({**others, VICTIM: await victim.enter_async_context(shards[VICTIM])}.items())]
+        for ordinal, port in enumerate(ports):
+            await (victim if ordinal == VICTIM else stack).enter_async_context(shard(run, ordinal, port))
         await until(lambda: ready(urls), "all queries are polled")
-        since = time.time() - DELAY
         print(f"  {time.monotonic() - began:.0f} s after the start")
-        before = await readings(urls)
+        since, before = time.time() - DELAY, await readings(urls)
         await asyncio.sleep(run.minutes * 60)
-        after = await readings(urls)
-        busiest = Vendor(times=defaultdict(list, {name: list(times) for name, times in vendor.times.items()}))
+        after, busiest = await readings(urls), vendor.busiest_minute()
         await victim.aclose()
         await asyncio.sleep(OUTAGE)
         await stack.enter_async_context(shard(run, VICTIM, ports[VICTIM]))
         await until(lambda: ready(urls), "the shard that was killed has polled again")
         await asyncio.sleep(3 * INTERVAL)
-        last = await readings(urls)
-    counts = Counter(key for keys in vendor.by.values() for key in keys)
-    vendor.times = busiest.times
-    skipped = sum(
-        now.own["query_skipped_total"] - then.own["query_skipped_total"]
-        for ordinal, (then, now) in enumerate(zip(before, last, strict=True))
-        if ordinal != VICTIM
-    )
-    starts = run.sources * run.queries + counts[f"key-{VICTIM}"]
-    verdicts = judge(run, vendor, Course(starts, since, int(skipped)))
-    lines = [now.line(then, ordinal) for ordinal, (then, now) in enumerate(zip(before, after, strict=True))]
-    print("\n".join(["", *HEAD, *lines, "", *(f"{'kept' if kept else 'BROKEN'}: {what}" for what, kept in verdicts)]))
+        return Course(since, busiest, before, after, await readings(urls))
+
+
+async def main(run: Run) -> bool:
+    """Run all of it, print the findings, and give whether they are good."""
+    vendor = Vendor()
+    course = await take(run, vendor)
+    verdicts = judge(run, vendor, course)
+    told = (f"{'kept' if kept else 'BROKEN'}: {what}" for what, kept in verdicts)
+    print("\n".join(["", *course.table, "", *told]))
     return all(kept for _, kept in verdicts)
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from exporter.cli import main
 from exporter.config import load
+from exporter.shard import Shard
 
 CHART = Path(__file__).parents[2] / "deploy/helm/video-analytics-exporter"
 CASES = sorted(path.name for path in (CHART / "ci").iterdir())
@@ -116,7 +118,7 @@ def test_the_exporter_has_every_flag(render, case):
     (container, *_) = render(case).pod["containers"]
     command, *arguments = container["args"]
     known = {name for parameter in main.commands[command].params for name in parameter.opts}
-    assert {argument.partition("=")[0] for argument in arguments} <= known | SHARDING
+    assert {argument.partition("=")[0] for argument in arguments} <= known
 
 
 # --- What is promised ---
@@ -171,6 +173,18 @@ def test_shards_know_how_many_and_where_they_are(render):
     assert {"--shard=auto", "--total-shards=4", f"--shard.peers={peers}"} <= set(arguments)
     alone = render(CHART / "ci/least-values.yaml").pod["containers"][0]["args"]
     assert not SHARDING & {argument.partition("=")[0] for argument in alone}
+
+
+def test_the_exporter_starts_as_the_shard_that_it_is(render, monkeypatch, tmp_path):
+    found, started = render(CHART / "ci/shards-values.yaml"), []
+    monkeypatch.setattr("exporter.cli.start", lambda _, **flags: started.append(flags))
+    monkeypatch.setattr("socket.gethostname", lambda: "video-3")
+    [config] = [made["data"]["config.yaml"] for made in found.all("ConfigMap") if "config.yaml" in made.get("data", {})]
+    (tmp_path / "config.yaml").write_text(config)
+    command, _, *flags = found.pod["containers"][0]["args"]
+    done = CliRunner().invoke(main, [command, f"--config.file={tmp_path / 'config.yaml'}", *flags])
+    assert done.exit_code == 0, done.output
+    assert (started[0]["shard"], len(started[0]["peers"])) == (Shard(3, 4), 4)
 
 
 def test_a_new_configuration_restarts_it(render):

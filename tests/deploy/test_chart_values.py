@@ -41,6 +41,7 @@ def test_values_schema_and_readme_have_the_same_keys(chart):
     [
         ({}, "config.queries is empty"),
         ({"demo": True, "replicas": 2}, "demo runs as one process"),
+        ({"config": {"queries": [1]}, "replicas": 2, "web": {"externalUrl": "https://a"}}, "web.externalUrl is where"),
         ({"demo": True, "replicas": 0}, "replicas"),
         ({"demo": True, "replica": 2}, "replica"),
         ({"demo": True, "service": {"prot": 1}}, "prot"),
