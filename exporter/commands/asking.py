@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from exporter.catalog import Catalog
 from exporter.commands import settling, tables
-from exporter.config import Config, document
+from exporter.config import Config
 from exporter.model import Outcome, Query, Snapshot
 from exporter.plan import Group, Job, plan
 from exporter.poll import Poller
@@ -117,11 +117,3 @@ def error(answer: Answer) -> str:
     outcome, query = answer.outcome, answer.query
     said = f"{query.source}: `{query.name}` failed ({outcome.reason}): {outcome.error}"
     return "" if outcome.succeeded else tables.printable(said)
-
-
-def names(text: str) -> list[str]:
-    """Give the names of a file's queries, for completion; what else is wrong with the file does not matter."""
-    data = document.read(text).data
-    queries = data.get("queries") if isinstance(data, dict) else None
-    found = (query.get("name") for query in queries if isinstance(query, dict)) if isinstance(queries, list) else ()
-    return [str(name) for name in found if name]

@@ -85,18 +85,3 @@ def test_an_unknown_query_or_source(configured, name, sources, words):
     with pytest.raises(asking.AskError) as caught:
         asking.jobs(config, name, sources)
     assert str(caught.value) == words
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("queries:\n  - name: a\n  - {name: 1, x: '${UNSET}'}\n  - {}\n  - text\n  - {name: }\n", ["a", "1"]),
-        ("queries: {a: b}", []),
-        ("queries:", []),
-        ("[", []),
-        ("", []),
-        ("text", []),
-    ],
-)
-def test_the_names_for_completion_come_from_any_file(text, found):
-    assert asking.names(text) == found

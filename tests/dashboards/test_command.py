@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import click.testing
@@ -62,11 +61,6 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path):
     result = run("--config.file", config, "--output", tmp_path / "file" / "out", **demo.CREDENTIALS)
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [f"{tmp_path / 'file' / 'out'}: Not a directory"]
-
-
-def test_only_this_command_loads_grafanas_sdk():
-    code = "import sys, exporter.cli; print([name for name in sys.modules if 'grafana' in name])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_grafana_is_told_where_they_are():

@@ -117,7 +117,7 @@ def test_the_exporter_takes_the_configuration(render, case):
 def test_the_exporter_has_every_flag(render, case):
     (container, *_) = render(case).pod["containers"]
     command, *arguments = container["args"]
-    known = {name for parameter in main.commands[command].params for name in parameter.opts}
+    known = {name for parameter in main.get_command(None, command).params for name in parameter.opts}
     assert {argument.partition("=")[0] for argument in arguments} <= known
 
 
@@ -177,7 +177,7 @@ def test_shards_know_how_many_and_where_they_are(render):
 
 def test_the_exporter_starts_as_the_shard_that_it_is(render, monkeypatch, tmp_path):
     found, started = render(CHART / "ci/shards-values.yaml"), []
-    monkeypatch.setattr("exporter.cli.start", lambda _, **flags: started.append(flags))
+    monkeypatch.setattr("exporter.cli.serving.start", lambda _, **flags: started.append(flags))
     monkeypatch.setattr("socket.gethostname", lambda: "video-3")
     [config] = [made["data"]["config.yaml"] for made in found.all("ConfigMap") if "config.yaml" in made.get("data", {})]
     (tmp_path / "config.yaml").write_text(config)

@@ -76,7 +76,7 @@ def test_the_service_is_closed_as_far_as_is_said(installed, root):
 
 def test_the_exporter_has_every_flag(service):
     _, command, *arguments = shlex.split(service["ExecStart"])
-    known = {name for parameter in main.commands[command].params for name in parameter.opts}
+    known = {name for parameter in main.get_command(None, command).params for name in parameter.opts}
     assert {argument.partition("=")[0] for argument in arguments} <= known
 
 

@@ -42,7 +42,7 @@ def test_yaml_is_yaml(page):
 def test_the_commands_and_their_flags_exist(page):
     used = re.findall(r"^\$ (?:\S*/)?video-analytics-exporter (\w+)([^#\n]*)", PAGES[page], re.MULTILINE)
     for name, rest in used:
-        flags = {flag for option in main.commands[name].params for flag in option.opts}
+        flags = {flag for option in main.get_command(None, name).params for flag in option.opts}
         assert set(re.findall(r"(?<=\s)--[a-z.-]+", rest)) <= flags, (name, rest)
 
 

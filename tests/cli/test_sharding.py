@@ -29,7 +29,7 @@ def invoke(tmp_path, monkeypatch):
 def started(monkeypatch):
     """What `run` and `demo` would be started with."""
     found = []
-    monkeypatch.setattr("exporter.cli.start", lambda _, **flags: found.append(flags))
+    monkeypatch.setattr("exporter.cli.serving.start", lambda _, **flags: found.append(flags))
     return found
 
 
@@ -49,7 +49,7 @@ def test_a_plan_is_of_one_shard_and_of_its_part_of_the_limits(invoke):
 def test_a_shard_that_has_nothing_to_do_has_an_empty_plan(invoke):
     flags = ([f"--shard={ordinal}", "--total-shards=20"] for ordinal in range(20))
     idle = next(each for each in flags if not plan(invoke, *each)["queries"])
-    assert plan(invoke, *idle) == {"queries": [], "requests": [], "sources": [], "warnings": []}
+    assert not any(plan(invoke, *idle).values())
     assert invoke("plan", *idle).exit_code == 0
 
 
