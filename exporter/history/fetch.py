@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import marshal
 import math
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.aggregate import Aggregate
-from exporter.gather import NOTHING_NEW, Source
+from exporter.gather import NOTHING_NEW, Seen, Source
 from exporter.model import ROW_TIME, Bucket, Page, Part, Past, Turn, Window
 from exporter.normalise import Tabulator
 from exporter.providers.base import Provider
@@ -96,14 +95,11 @@ class Fetcher:
     async def _pages(self, part: Part, asking: _Asking) -> AsyncGenerator[Page]:
         """Give the pages of one request; one that only repeats rows is refused, for others are then missing."""
         turn: Turn | None = Turn(part, asking.period)
-        seen: set[int] = set()
+        seen = Seen()
         while turn:
             page = await self._page(turn, asking.until)
-            if page.rows and not (turn.cursor is None and page.next is None):
-                mark = hash(marshal.dumps(list(page.rows), 2))
-                if mark in seen:
-                    raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
-                seen.add(mark)
+            if page.rows and not (turn.cursor is None and page.next is None) and not seen.take([list(page.rows)]):
+                raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
             yield page
             turn = None if page.next is None else replace(turn, cursor=page.next)
 
