@@ -1,6 +1,6 @@
 """An hour of buckets with a vendor outage, two exporter kills and a Prometheus restart: nothing is missing after it.
 
-The exporter's hour is 15 seconds long: libfaketime lets all clocks of its process run faster.
+The exporter's hour is a dozen seconds long: libfaketime lets all clocks of its process run faster.
 """
 
 import datetime as dt
@@ -13,7 +13,7 @@ import zlib
 import pytest
 from starlette.responses import JSONResponse
 
-SPEED = 240
+SPEED = 300
 MINUTE, HOUR = 60, 3600
 CDNS = ("Akamai", "CloudFront")
 SETTLES = 100
