@@ -39,7 +39,10 @@ def deliverables(config: Config, storage: Path | None) -> Iterator[Deliverable]:
         for receiver in config.remote_write:
             mark = _stored(storage, query, receiver.label) if storage else None
             stored = standing(query, receiver.label, mark)
-            verdict = stored.verdict if mark else "Nothing is stored of it; --storage.path says where it would be."
+            unknown = (
+                "Nothing is stored of it yet." if storage else "--storage.path says where `run` keeps what it saw."
+            )
+            verdict = stored.verdict if mark else unknown
             yield Deliverable(query.source, query.name, receiver.label, history.step, requests, stored.newest, verdict)
 
 
