@@ -32,7 +32,7 @@ def sharded(command: Command) -> Command:
         "--total-shards",
         "total",
         type=click.IntRange(1, MOST),
-        help="How many processes share the queries. [default: 1]",
+        help="How many processes share the queries; goes with --shard.",
     )
     @wraps(command)
     def with_shard(*, ordinal: str | None, total: int | None, **flags: Any) -> None:  # noqa: ANN401 - the command's
