@@ -610,9 +610,12 @@ async def test_after_a_restart_a_query_whose_last_poll_failed_waits_too_and_one_
         await eventually(bench.ready)
     asked = len(bench.smartsight.answers), len(bench.ibm.answers)
     bench.queries[2]["interval"] = "30m"  # changed, so it is due
+    bench.ibm.intercept = gate = Gate()
+    gate.open.clear()
     async with bench.running(**options):
         assert await bench.own("query_success", source="mm", query="plays") == 0
         assert not await bench.ready()
+        gate.open.set()
         await eventually(bench.ready)
     assert len(bench.smartsight.answers) == asked[0]
     assert len(bench.ibm.answers) > asked[1]

@@ -13,6 +13,9 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse
 
+from exporter.config import load
+from exporter.rules import health
+
 SHARDS = 4
 INTERVAL = 2
 PREFIX = "video_analytics_exporter_"
@@ -95,6 +98,12 @@ def shards(start, vendors, tmp_path):
         return vendor, data, shard, list(pool.map(shard, range(SHARDS)))
 
 
+def missing(data):
+    """The expression of the alert on a missing shard."""
+    found = health.alerts(load(json.dumps(data), name="config.yaml", env={"KEY": "k"}))
+    return next(alert.expr for alert in found if alert.name == "ShardMissing")
+
+
 def get(exporter, path):
     return httpx.get(f"{exporter.url}{path}", timeout=10, trust_env=False)
 
@@ -131,6 +140,7 @@ def test_shards_do_together_what_one_process_would(shards, prometheus, until):
     assert server.value(f"max(count by ({labels}) ({families}))") == 1
     assert server.value(f"count(count by ({labels}) ({families}))") == rows
     assert server.value(f"count(count_values('ordinal', {PREFIX}shard_ordinal))") == SHARDS
+    assert server.value(missing(data)) is None
 
     # One that is killed costs its own queries alone, and only while it is away.
     before = [polls(each) for each in running]
@@ -145,6 +155,7 @@ def test_shards_do_together_what_one_process_would(shards, prometheus, until):
     until(gone_on, "the others go on")
     assert [queries(running[ordinal]) for ordinal in others] == [owned[ordinal] for ordinal in others]
     until(lambda: server.value('count(up{job="video"} == 0)') == 1, "Prometheus misses one")
+    assert server.value(missing(data)) == SHARDS - 1
     # Here, for a process that is started again does not know what it asked in the minute before.
     vendor.within_a_minute()
     running[2] = shard(2)
