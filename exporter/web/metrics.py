@@ -28,11 +28,11 @@ FRESH = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """All that is told at one moment: data, and what the exporter says of itself, as text and compressed."""
+    """All that is told at one moment: data, and what the exporter says of itself; and both as a gzip file, in shares."""
 
     data: Piece
     own: bytes
-    packed: Piece
+    packed: tuple[memoryview, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Metrics:
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer a GET or HEAD request; others are refused."""
         if scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, 405, [(b"allow", b"GET, HEAD")], ())
+            await _answer(send, 405, [(b"allow", b"GET, HEAD")])
             return
         form = format_for(_header(scope, b"accept"))
         headers = [(b"content-type", form.value.encode()), VARY]
@@ -74,8 +74,7 @@ class Metrics:
         body: Iterable[bytes | memoryview]
         if wants_gzip(_header(scope, b"accept-encoding")):
             headers.append((b"content-encoding", b"gzip"))
-            parts = file(page.data, page.packed)
-            size, body = sum(map(len, parts)), chain.from_iterable(map(_shares, parts))
+            size, body = sum(map(len, page.packed)), page.packed
         else:
             size, body = page.data.size + len(page.own), chain(_inflated(page.data), (page.own,))
         headers.append((b"content-length", str(size).encode()))
@@ -92,7 +91,7 @@ class Metrics:
             told = _write(self._exposition.body(form), self._telemetry.collect(), form)
             writing = self._pages[form] = _Writing(versions, now, asyncio.create_task(told))
         # A client that goes leaves the others their page.
-        return await asyncio.shield(writing.page)
+        return writing.page.result() if writing.page.done() else await asyncio.shield(writing.page)
 
 
 async def _write(data: Piece, told: Told, form: Format) -> _Page:
@@ -100,15 +99,25 @@ async def _write(data: Piece, told: Told, form: Format) -> _Page:
 
     def write() -> _Page:
         own = told.render(form)
-        return _Page(data, own, deflate(own))
+        return _Page(data, own, tuple(_shares(file(data, deflate(own)))))
 
     return await asyncio.to_thread(write)
 
 
-def _shares(part: bytes) -> Iterator[memoryview]:
-    """Cut a part without copying it: all clients share its bytes, and TLS takes memory only for one share each."""
-    view = memoryview(part)
-    return (view[start : start + SHARE] for start in range(0, len(view), SHARE))
+def _shares(parts: Iterable[bytes]) -> Iterator[memoryview]:
+    """Put small parts together, for each is a system call, and cut large ones.
+
+    The latter are not copied: all clients share their bytes, and TLS takes memory only for one share each.
+    """
+    small: list[bytes] = []
+    for part in parts:
+        if sum(map(len, small)) + len(part) <= SHARE:
+            small.append(part)
+            continue
+        yield memoryview(b"".join(small))
+        small, view = [], memoryview(part)
+        yield from (view[start : start + SHARE] for start in range(0, len(view), SHARE))
+    yield memoryview(b"".join(small))
 
 
 def _inflated(piece: Piece) -> Iterator[bytes]:
@@ -123,14 +132,15 @@ def _header(scope: Scope, wanted: bytes) -> str:
 
 
 async def _answer(
-    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: Iterable[bytes | memoryview]
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: Iterable[bytes | memoryview] = ()
 ) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    sent = 0
+    sent, last = 0, memoryview(b"")
     for part in body:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-        sent += len(part)
-        if sent >= SHARE:
+        if last:
+            await send({"type": "http.response.body", "body": last, "more_body": True})
+        sent, last = sent + len(part), memoryview(part)
+        if sent > SHARE:
             sent = 0
             await asyncio.sleep(0)  # sending does not wait for a client that reads fast
-    await send({"type": "http.response.body"})
+    await send({"type": "http.response.body", "body": last})
