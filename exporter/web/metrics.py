@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 from isal import isal_zlib
@@ -22,17 +23,20 @@ PACKED_SHARE = 1 << 14
 
 VARY = (b"vary", b"accept, accept-encoding")
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
 FRESH = 1.0
 """Seconds for which memory and processor time of the process are good, if nothing else has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """All that is told at one moment: data, and what the exporter says of itself; and both as a gzip file, in shares."""
+    """All that is told at one moment: data, and what the exporter says of itself; and both as a gzip file in shares."""
 
     data: Piece
     own: bytes
     packed: tuple[memoryview, ...]
+    packed_headers: Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +72,13 @@ class Metrics:
         if scope["method"] not in ("GET", "HEAD"):
             await _answer(send, 405, [(b"allow", b"GET, HEAD")])
             return
-        form = format_for(_header(scope, b"accept"))
-        headers = [(b"content-type", form.value.encode()), VARY]
+        form, zipped = _wanted(*_wishes(scope["headers"]))
         page = await self._page(form)
-        body: Iterable[bytes | memoryview]
-        if wants_gzip(_header(scope, b"accept-encoding")):
-            headers.append((b"content-encoding", b"gzip"))
-            size, body = sum(map(len, page.packed)), page.packed
-        else:
-            size, body = page.data.size + len(page.own), chain(_inflated(page.data), (page.own,))
-        headers.append((b"content-length", str(size).encode()))
+        headers = page.packed_headers
+        body: Iterable[bytes | memoryview] = page.packed
+        if not zipped:
+            headers = _headers(form, page.data.size + len(page.own))
+            body = chain(_inflated(page.data), (page.own,))
         await _answer(send, 200, headers, body if scope["method"] == "GET" else ())
 
     async def _page(self, form: Format) -> _Page:
@@ -99,7 +100,8 @@ async def _write(data: Piece, told: Told, form: Format) -> _Page:
 
     def write() -> _Page:
         own = told.render(form)
-        return _Page(data, own, tuple(_shares(file(data, deflate(own)))))
+        packed = tuple(_shares(file(data, deflate(own))))
+        return _Page(data, own, packed, _headers(form, sum(map(len, packed)), (b"content-encoding", b"gzip")))
 
     return await asyncio.to_thread(write)
 
@@ -126,13 +128,29 @@ def _inflated(piece: Piece) -> Iterator[bytes]:
     return (inflater.decompress(packed[start : start + PACKED_SHARE]) for start in range(0, len(packed), PACKED_SHARE))
 
 
-def _header(scope: Scope, wanted: bytes) -> str:
-    """Give a header that is a list; it may come in several lines."""
-    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
+def _headers(form: Format, size: int, *more: tuple[bytes, bytes]) -> Headers:
+    return (b"content-type", form.value.encode()), VARY, (b"content-length", str(size).encode()), *more
+
+
+def _wishes(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """Give the two headers that say what a client wants; they are lists, and may come in several lines."""
+    accept, coding = b"", b""
+    for name, value in headers:
+        if name == b"accept":
+            accept = b"%b,%b" % (accept, value) if accept else value
+        elif name == b"accept-encoding":
+            coding = b"%b,%b" % (coding, value) if coding else value
+    return accept, coding
+
+
+@lru_cache(maxsize=64)
+def _wanted(accept: bytes, coding: bytes) -> tuple[Format, bool]:
+    """Give the format, and whether it is compressed."""
+    return format_for(accept.decode("latin-1")), wants_gzip(coding.decode("latin-1"))
 
 
 async def _answer(
-    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: Iterable[bytes | memoryview] = ()
+    send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: Iterable[bytes | memoryview] = ()
 ) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     sent, last = 0, memoryview(b"")
