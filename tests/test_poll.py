@@ -1,6 +1,7 @@
 import asyncio
 import json
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -8,9 +9,9 @@ import httpx
 import pytest
 import structlog
 
-from exporter import gather
+from exporter import exposition, gather
 from exporter.config import load
-from exporter.exposition import Renderer
+from exporter.exposition import Format, Renderer
 from exporter.gzipped import inflate
 from exporter.model import Window
 from exporter.normalise import Tabulator
@@ -843,3 +844,58 @@ async def test_only_work_that_would_hold_up_a_scrape_leaves_the_event_loop(monke
     await house.poll()
     assert house.outcomes[-1].series == count
     assert seen == (threads or {threading.current_thread().name})
+
+
+# --- How often work is done -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """How often texts were compressed, and how often pieces were joined."""
+    done = Counter()
+
+    def counting(name):
+        real = getattr(exposition, name)
+
+        def counted(*args):
+            done[name] += 1
+            return real(*args)
+
+        monkeypatch.setattr(exposition, name, counted)
+
+    counting("deflate")
+    counting("join")
+    return done
+
+
+async def test_a_poll_compresses_what_changed_and_nothing_else(work):
+    values = [[1, 2.5], [1, 2.5], [1, 3.5], [2, 4.5]]
+    script = scripted({"response": [{"cdn": "a", "views": a, "latency": b}]} for a, b in values)
+    house = smartsight(script, metrics=["views", "latency"])
+    body = exposition.Exposition(house.store).body
+    polls, scrapes = [], []
+    for _ in values:
+        work.clear()
+        await house.poll()
+        polls.append(dict(work))
+        work.clear()
+        body(Format.TEXT)
+        scrapes.append(dict(work))
+    assert polls == [{"deflate": 2}, {}, {"deflate": 1}, {"deflate": 2}]
+    # What stands above a family is compressed once for all times.
+    assert scrapes == [{"deflate": 2, "join": 1}] + [{"join": 1}] * 3
+    assert len(house.sources["mm"].asked) == len(values), "one request a tick"
+
+
+async def test_a_scrape_of_what_was_scraped_before_does_no_work(work):
+    house = smartsight(lambda _: rows("a", "b"))
+    body = exposition.Exposition(house.store).body
+    for _ in range(2):
+        await house.poll()
+        for form in Format:
+            body(form)
+        work.clear()
+        for _ in range(3):
+            for form in Format:
+                body(form)
+        assert work == {}

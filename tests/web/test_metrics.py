@@ -182,6 +182,24 @@ async def test_clients_share_the_bytes_and_take_turns(served, make_query, coding
         assert sum(len(part) for part in parts if part.obj is whole) == len(whole)
 
 
+async def test_a_scrape_is_two_writes_of_bytes_that_all_clients_share(served, query):
+    served.swap(query, ROWS)
+    scrapes = []
+
+    async def send(message):
+        scrapes[-1].append(message)
+
+    scope = {"type": "http", "method": "GET", "headers": [(b"accept-encoding", b"gzip")]}
+    for _ in range(3):
+        scrapes.append([])
+        await served.metrics(scope, None, send)
+    assert [[message["type"] for message in scrape] for scrape in scrapes] == [
+        ["http.response.start", "http.response.body"]
+    ] * 3
+    first, second, third = (body for _, body in scrapes)
+    assert first["body"].obj is second["body"].obj is third["body"].obj
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("coding", ["gzip", "identity"])
 async def test_a_hundred_scrapes_at_once_all_get_the_same(served, make_query, coding, tls):
