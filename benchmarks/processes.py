@@ -55,9 +55,9 @@ async def answers(url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def prometheus(target: str, directory: Path) -> AsyncIterator[str]:
-    """Run a real Prometheus that scrapes ``target`` (host and port) every second, and give its URL."""
-    scrape = {"job_name": "video", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+async def prometheus(target: str, directory: Path, *more: str, interval: str = "1s") -> AsyncIterator[str]:
+    """Run a real Prometheus that scrapes targets (host and port) so often, and give its URL."""
+    scrape = {"job_name": "video", "scrape_interval": interval, "static_configs": [{"targets": [target, *more]}]}
     config = directory / "prometheus.json"
     config.write_text(json.dumps({"scrape_configs": [scrape]}))
     port = free_port()
