@@ -79,23 +79,24 @@ class Renderer:
             return kept
         self.rendered += 1
         tokens = numbers[1:-1].split(b",") if column.values else []
-        chunk = Chunk(column.family, deflate(self._text(column, tokens)), len(tokens) - numbers.count(MISSING))
+        missing = numbers.count(MISSING)
+        there = [token != MISSING for token in tokens] if missing else ()
+        chunk = Chunk(column.family, deflate(self._text(column, tokens, there)), len(tokens) - missing)
         if column.exemplars:
             for number, exemplar in column.exemplars.items():
                 tokens[number] += exemplar_text(exemplar)
-            chunk = replace(chunk, with_exemplars=deflate(self._text(column, tokens)))
+            chunk = replace(chunk, with_exemplars=deflate(self._text(column, tokens, there)))
         return _Rendered(column.lines, numbers, column.exemplars, chunk)
 
-    def _text(self, column: Column, tokens: Sequence[bytes]) -> bytes:
-        """Give a family's lines; a token is a value as it is written."""
+    def _text(self, column: Column, tokens: Sequence[bytes], there: Sequence[bool]) -> bytes:
+        """Give a family's lines; a token is a value as it is written, and not all are ``there`` where that is said."""
         starts = [f"\n{column.family.name}{line.suffix}".encode() for line in column.lines] * len(self._texts)
         texts: Sequence[bytes] = list(self._texts.values())
         if len(column.lines) > 1:
             ends = [f"{',' if line.label else ''}{line.label}{END}".encode() for line in column.lines]
             texts = [text.removesuffix(END.encode()) + end for text in texts for end in ends]
         parts: Sequence[Sequence[bytes]] = (starts, texts, tokens)
-        if MISSING in tokens:
-            there = [token != MISSING for token in tokens]
+        if there:
             parts = [list(compress(part, there)) for part in parts]
         # Of all ways to join them this is the fastest, and needs no template that is kept.
         joined = [b"\n"] * (len(parts) * len(parts[0]) + 1)  # the last one stays

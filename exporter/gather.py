@@ -9,7 +9,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import structlog
 
 from exporter.aggregate import Aggregate
-from exporter.model import Bounds, Page, Part, Request, Turn, Window
+from exporter.model import Bounds, Page, Part, Query, Request, Turn, Window
 from exporter.normalise import Tabulator
 from exporter.plan import Group, Job
 from exporter.providers.decode import decode
@@ -65,14 +65,17 @@ Takers = Sequence[tuple[Take, Part]]
 class Gatherer:
     """Sends the requests of one tick."""
 
-    def __init__(self, source: Source, tick: Tick, apart: Apart) -> None:
+    def __init__(
+        self, source: Source, tick: Tick, apart: Apart, tabulator: Callable[[Query], Tabulator] = Tabulator
+    ) -> None:
         self._source = source
+        self._tabulator = tabulator
         self._tick = tick
         self._apart = apart
 
     async def gather(self) -> list[Take]:
         """Give what each job has taken; a request that fails is a failure of those jobs that need it."""
-        takes = [Take(job, Tabulator(job.query)) for job in self._tick.group.jobs]
+        takes = [Take(job, self._tabulator(job.query)) for job in self._tick.group.jobs]
         for part in self._tick.group.parts:
             takers = [(take, own) for take in takes if not take.failure and (own := take.job.part(part))]
             try:

@@ -21,6 +21,8 @@ NOT_FINITE = re.compile(r"(?:[+-]?(?:nan|inf|infinity))?", re.IGNORECASE)
 NOT_IN_A_LABEL = re.compile("[\0\ud800-\udfff]")
 """A lone surrogate has no UTF-8, so that it would cost the whole scrape; a NUL ends a text for many a reader."""
 
+NUMBERS = frozenset((int, float))
+
 Key = tuple[str, ...]
 
 
@@ -28,11 +30,33 @@ class JunkError(ValueError):
     """A value is neither a number nor missing, or a dimension's value is no text."""
 
 
-class Tabulator:
-    """Gathers the rows of one poll, page by page, into a :class:`Table`."""
+class Keys:
+    """Makes label rows of a query's columns, and remembers those of its last poll's first page: often all are the same.
 
-    def __init__(self, query: Query) -> None:
+    What it keeps is bounded by one page.
+    """
+
+    def __init__(self) -> None:
+        self._columns: list[list[object]] = []
+        self._keys: list[Key | None] = []
+        self._broken: set[int] = set()
+
+    def of(self, columns: list[list[object]], query: Query, invalid: set[int]) -> list[Key | None]:
+        """Give the label values of rows, as :func:`keys_of` does."""
+        if not self._columns or columns != self._columns:
+            self._broken = set()
+            self._keys = keys_of(columns, len(columns[0]), query, self._broken)
+            self._columns = columns
+        invalid |= self._broken
+        return self._keys
+
+
+class Tabulator:
+    """Gathers the rows of one poll, page by page, into a :class:`Table`; ``keys`` go on from poll to poll."""
+
+    def __init__(self, query: Query, keys: Keys | None = None) -> None:
         self.query = query
+        self._keys = keys
         self.full = False
         """Whether a row was left out for ``max_series``: more pages would bring nothing."""
         self._dropped: Counter[str] = Counter()
@@ -55,7 +79,11 @@ class Tabulator:
         invalid: set[int] = set()
         dimensions = self.query.dimensions
         columns = columns_of(objects, (*dimensions, *fields))
-        keys = keys_of(columns[: len(dimensions)], len(objects), self.query, invalid)
+        labels = columns[: len(dimensions)]
+        if self._keys and labels and not self._index:
+            keys = self._keys.of(labels, self.query, invalid)
+        else:
+            keys = keys_of(labels, len(objects), self.query, invalid)
         missing = 0 if self.query.on_missing == "zero" else None
         values = [clean(column, missing, invalid) for column in columns[len(dimensions) :]]
         self._dropped["invalid"] += len(rows) - len(objects) + len(invalid)
@@ -204,7 +232,7 @@ def clean(column: list[object], missing: Cell, invalid: set[int]) -> list[Cell]:
 
     A column that is clean is given back itself.
     """
-    if set(map(type, column)) <= {int, float} and all_finite(column):
+    if NUMBERS.issuperset(map(type, column)) and all_finite(column):
         return column  # type: ignore[return-value]  # nothing but int and float, as was just seen
     cells: list[Cell] = []
     for row, value in enumerate(column):

@@ -18,7 +18,8 @@ from structlog.contextvars import bound_contextvars
 from exporter.circuit import Circuit
 from exporter.exposition import Renderer
 from exporter.gather import Gatherer, Source, Take, Tick
-from exporter.model import Chunk, Outcome, Snapshot, Window
+from exporter.model import Chunk, Outcome, Query, Snapshot, Window
+from exporter.normalise import Keys, Tabulator
 from exporter.plan import Group, Job
 from exporter.providers.errors import BadRequest
 from exporter.store import Store
@@ -31,6 +32,14 @@ T = TypeVar("T")
 
 AT_ONCE = 50
 """Rows up to which work is done in the event loop: it takes less than a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What a query's next poll takes up from the last one."""
+
+    keys: Keys = field(default_factory=Keys)
+    renderer: Renderer = field(default_factory=Renderer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class Poller:
         self._now = now
         self._clock = clock
         self._cpu = ThreadPoolExecutor(1, thread_name_prefix="cpu")
-        self._renderers: dict[tuple[str, str], Renderer] = {}
+        self._memory: defaultdict[tuple[str, str], _Memory] = defaultdict(_Memory)
         self._last: dict[tuple[str, str], Outcome] = {}
         self._circuits: defaultdict[str, Circuit] = defaultdict(Circuit)
         self._alike: Counter[tuple[str, str]] = Counter()
@@ -88,7 +97,8 @@ class Poller:
             self._circuits[key[0]].forget(self._last.pop(key).query)
             self._alike.pop(key, None)
         # Of one that never had an outcome, too: a thread may still be at work with what the next poll would take up.
-        self._renderers = {key: renderer for key, renderer in self._renderers.items() if key in kept}
+        for key in [key for key in self._memory if key not in kept]:
+            del self._memory[key]
         self._sources = sources
         self._refused.clear()
 
@@ -123,8 +133,14 @@ class Poller:
         period = window(now, interval=query.interval, length=query.window, delay=query.delay)
         with bound_contextvars(source=query.source, query=",".join(each.name for each in group.queries)):
             try:
-                gatherer = Gatherer(self._sources[query.source], Tick(group, period, query.bounds(until)), self._apart)
+                tick = Tick(group, period, query.bounds(until))
+                gatherer = Gatherer(self._sources[query.source], tick, self._apart, self._tabulator)
                 ends = [await self._rendered(take) for take in await gatherer.gather()]
+            except asyncio.CancelledError:
+                # The same: the next poll begins anew.
+                for each in group.queries:
+                    self._memory.pop(each.key, None)
+                raise
             except Exception as problem:
                 error = f"{type(problem).__name__} in the exporter; please report it with the traceback"
                 ends = [_End(job, reason="bug", error=error) for job in group.jobs]
@@ -139,10 +155,13 @@ class Poller:
                 self._settle(end, period, duration)
         return refused
 
+    def _tabulator(self, query: Query) -> Tabulator:
+        return Tabulator(query, self._memory[query.key].keys)
+
     async def _rendered(self, take: Take) -> "_End":
         if take.failure:
             return _End(take.job, reason=take.failure.reason, error=str(take.failure))
-        renderer = self._renderers.setdefault(take.job.query.key, Renderer())
+        renderer = self._memory[take.job.query.key].renderer
 
         def render() -> _End:
             table = take.tabulator.table()

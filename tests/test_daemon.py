@@ -157,7 +157,7 @@ def parts(house):
         "jobs": len(house._schedule._scheduler.get_jobs()),
         "beside": len(house._tasks),
         "last": len(house._poller.last),
-        "renderers": len(house._poller._renderers),
+        "renderers": len(house._poller._memory),
         "circuits": len(house._poller._circuits),
     }
 
@@ -571,11 +571,11 @@ async def test_the_renderer_of_a_query_whose_first_poll_was_cut_off_is_not_used_
     monkeypatch.setattr(Poller, "_apart", held)
     async with bench.running():
         await asyncio.wait_for(entered.wait(), PATIENCE)
-        [old] = bench.house._poller._renderers.values()
+        [old] = bench.house._poller._memory.values()
         bench.queries[0]["dimensions"] = ["country"]
         await bench.reload()
         await eventually(bench.ready)
-        assert bench.house._poller._renderers["mm", "plays"] is not old
+        assert bench.house._poller._memory["mm", "plays"] is not old
 
 
 # --- Storage ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.normalise import Tabulator, first, scaled
+from exporter import normalise
+from exporter.normalise import Keys, Tabulator, first, scaled
 
 JUNK = object()
 MISSING = None
@@ -611,3 +612,31 @@ def test_a_page_of_anything_is_told_apart_from_none(make_query, first_page, seco
     objects = [row for row in [*first_page, *second_page] if isinstance(row, dict)]
     assert sum(tabulator.table().dropped.values()) + len(tabulator.table().rows) >= len(first_page) + len(second_page)
     assert len(tabulator.table().rows) <= len(objects)
+
+
+# --- Label rows of the last poll --------------------------------------------------------------------------------------
+
+CELLS = st.sampled_from(["a", "b", "", "long", None, 1, 1.0, True, [], "\ud800"])
+
+
+@given(pages=st.lists(st.lists(st.tuples(CELLS, CELLS), max_size=4), min_size=2, max_size=5))
+def test_what_is_remembered_of_the_last_poll_changes_no_table(make_query, pages):
+    query, keys = make_query(("plays",), ("cdn", "country"), max_label_length=3), Keys()
+    for page in pages:
+        rows = [{"cdn": cdn, "country": country, "plays": number} for number, (cdn, country) in enumerate(page)]
+        again, anew = Tabulator(query, keys), Tabulator(query)
+        for tabulator in (again, anew):
+            tabulator.add(rows, query.fields)
+            tabulator.add(rows[:1], query.fields)
+        assert again.table() == anew.table()
+
+
+def test_label_rows_that_are_as_last_time_are_not_made_again(make_query, monkeypatch):
+    made, real = [], normalise.keys_of
+    monkeypatch.setattr(normalise, "keys_of", lambda *args: made.append(1) or real(*args))
+    query, keys = make_query(("plays",), ("cdn",)), Keys()
+    for values, names in ((1, "ab"), (2, "ab"), (3, "ac"), (4, "ac")):
+        tabulator = Tabulator(query, keys)
+        tabulator.add([{"cdn": name, "plays": values} for name in names], query.fields)
+        assert tabulator.table().rows == [(name,) for name in names]
+    assert len(made) == 2
