@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
@@ -43,6 +44,9 @@ log = structlog.get_logger(__name__)
 
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
+SWITCH = 0.0005
+"""Seconds after which Python asks a thread to let another one run; its default is ten times as long."""
+
 PATIENCE = 4.0
 """Seconds after a signal at which the process ends whatever still runs; the contract promises 5."""
 
@@ -68,6 +72,8 @@ class Options:
 
 async def run(load: Callable[[], Config], config: Config, sockets: Sequence[socket.socket], options: Options) -> None:
     """Poll and serve until SIGTERM or SIGINT; ``load`` gives the configuration anew, on SIGHUP."""
+    # A thread that decodes a large answer lets a scrape have its turn sooner; measured, it costs nothing.
+    sys.setswitchinterval(SWITCH)
     stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
