@@ -8,7 +8,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # What tests of deploy/ call, such as helm; apart, for one of them brings a plugin of pytest. Last: it hides no program.
 TOOLS  := $(VENV)/tools
-PYTEST := PATH="$$PATH:$(CURDIR)/$(TOOLS)/bin" $(BIN)/pytest -n auto
+# Half of the time tests wait for a process or a clock: two workers a core are not too many.
+PYTEST := PATH="$$PATH:$(CURDIR)/$(TOOLS)/bin" PYTEST_XDIST_AUTO_NUM_WORKERS=$$((2 * $$(getconf _NPROCESSORS_ONLN))) $(BIN)/pytest -n auto
 # Where from is for the pip configuration of the user; what is installed is for the locks.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A lock is complete. With dependencies pip looks for newer versions of what is named with an extra, and finds no hash.

@@ -168,12 +168,13 @@ def test_a_file_in_the_place_of_the_storage_is_wrong_usage(vendors, tmp_path, st
 
 BUSY = """
 import pathlib, time
-import exporter.gather
+import exporter.gather, exporter.poll
 def decode(*_):
     pathlib.Path({mark!r}).touch()
     while True:
         {work}
 exporter.gather.decode = decode
+exporter.poll.AT_ONCE = -1
 """
 
 
