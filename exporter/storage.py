@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from exporter import sealed
 from exporter.model import Chunk, Outcome, Query, Snapshot, Window
 from exporter.plan import Job
 
@@ -135,19 +136,12 @@ class Storage:
             self._write(self._waiting)
 
     def _write(self, waiting: Mapping[str, _Stored]) -> dict[str, _Stored]:
-        """Replace files whole, and give those that could not be written.
-
-        They are not forced to the disk: it is the process that may die, not the machine.
-        """
+        """Replace files whole, and give those that could not be written."""
         failed: dict[str, _Stored] = {}
         with self._writing:
             for name, stored in waiting.items():
-                content, path = msgspec.msgpack.encode(stored), self._directory / name
                 try:
-                    self._directory.mkdir(parents=True, exist_ok=True)
-                    new = path.with_suffix(".new")
-                    new.write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
-                    new.replace(path)
+                    sealed.write(self._directory / name, MAGIC, msgspec.msgpack.encode(stored))
                 except OSError as error:
                     failed[name] = stored
                     self._complain(error)
@@ -164,13 +158,7 @@ class Storage:
 
     def _read(self, path: Path) -> _Stored | None:
         try:
-            if not path.is_file():
-                raise ValueError("it is no file")  # noqa: TRY301
-            content = path.read_bytes()
-            start = len(MAGIC) + hashlib.sha256().digest_size
-            if not content.startswith(MAGIC) or content[len(MAGIC) : start] != hashlib.sha256(content[start:]).digest():
-                raise ValueError("it is damaged, or was written by something else")  # noqa: TRY301
-            return msgspec.msgpack.decode(content[start:], type=_Stored)
+            return msgspec.msgpack.decode(sealed.read(path, MAGIC), type=_Stored)
         except (OSError, ValueError) as error:
             log.warning("a stored snapshot is set aside", path=str(path), error=str(error))
             with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from exporter import sealed
 from exporter.history.settlement import Reading, Settled, verdict
 from exporter.model import Delivered, Query
 
@@ -100,25 +101,14 @@ class Watermarks:
         try:
             if not path.exists():
                 return None
-            content = path.read_bytes()
-            start = len(MAGIC) + hashlib.sha256().digest_size
-            if content.startswith(MAGIC) and content[len(MAGIC) : start] == hashlib.sha256(content[start:]).digest():
-                return msgspec.msgpack.decode(content[start:], type=Watermark)
+            return msgspec.msgpack.decode(sealed.read(path, MAGIC), type=Watermark)
         except (OSError, ValueError) as error:
             raise DamagedError(str(error)) from None
-        raise DamagedError("it is damaged, or was written by something else")
 
     def store(self, query: Query, receiver: str, mark: Watermark) -> None:
-        """Write a watermark in the place of the one before; where that fails, it is said once.
-
-        It is not forced to the disk: it is the process that may die, not the machine.
-        """
-        content, path = msgspec.msgpack.encode(mark), self._path(query, receiver)
+        """Write a watermark in the place of the one before; where that fails, it is said once."""
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            new = path.with_suffix(".new")
-            new.write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
-            new.replace(path)
+            sealed.write(self._path(query, receiver), MAGIC, msgspec.msgpack.encode(mark))
         except OSError as error:
             self._complain(error)
             return
