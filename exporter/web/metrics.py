@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import chain
 
 from isal import isal_zlib
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from exporter.exposition import Exposition, Format
 from exporter.gzipped import RAW, Piece, deflate, file
@@ -22,6 +22,9 @@ PACKED_SHARE = 1 << 14
 """Compressed bytes that are inflated to about as many."""
 
 VARY = (b"vary", b"accept, accept-encoding")
+GZIP = (b"content-encoding", b"gzip")
+
+END: Message = {"type": "http.response.body"}
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -31,12 +34,11 @@ FRESH = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """All that is told at one moment: data, and what the exporter says of itself; and both as a gzip file in shares."""
+    """All that is told at one moment: data, and what the exporter says of itself; both as an answer with gzip, too."""
 
     data: Piece
     own: bytes
-    packed: tuple[memoryview, ...]
-    packed_headers: Headers
+    packed: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +71,27 @@ class Metrics:
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer a GET or HEAD request; others are refused."""
+        messages: Iterable[Message]
         if scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, 405, [(b"allow", b"GET, HEAD")])
-            return
-        form, zipped = _wanted(*_wishes(scope["headers"]))
-        page = await self._page(form)
-        headers = page.packed_headers
-        body: Iterable[bytes | memoryview] = page.packed
-        if not zipped:
-            headers = _headers(form, page.data.size + len(page.own))
-            body = chain(_inflated(page.data), (page.own,))
-        await _answer(send, 200, headers, body if scope["method"] == "GET" else ())
+            messages = _answer(405, ((b"allow", b"GET, HEAD"),), ())
+        else:
+            form, zipped = _wanted(*_wishes(scope["headers"]))
+            writing = self._writing(form)
+            # A client that goes leaves the others their page.
+            page = writing.result() if writing.done() else await asyncio.shield(writing)
+            messages = page.packed if zipped else _plain(form, page)
+            if scope["method"] == "HEAD":
+                messages = (next(iter(messages)), END)
+        sent = 0
+        for message in messages:
+            await send(message)
+            if message.get("more_body"):
+                sent += len(message["body"])
+                if sent >= SHARE:
+                    sent = 0
+                    await asyncio.sleep(0)  # sending does not wait for a client that reads fast
 
-    async def _page(self, form: Format) -> _Page:
+    def _writing(self, form: Format) -> asyncio.Task[_Page]:
         """Give what is so now: data and own metrics of one moment, for the ones tell how old the others are.
 
         It is written once for all who ask until something changes.
@@ -91,8 +101,7 @@ class Metrics:
         if writing is None or not writing.good(versions, now):
             told = _write(self._exposition.body(form), self._telemetry.collect(), form)
             writing = self._pages[form] = _Writing(versions, now, asyncio.create_task(told))
-        # A client that goes leaves the others their page.
-        return writing.page.result() if writing.page.done() else await asyncio.shield(writing.page)
+        return writing.page
 
 
 async def _write(data: Piece, told: Told, form: Format) -> _Page:
@@ -101,7 +110,8 @@ async def _write(data: Piece, told: Told, form: Format) -> _Page:
     def write() -> _Page:
         own = told.render(form)
         packed = tuple(_shares(file(data, deflate(own))))
-        return _Page(data, own, packed, _headers(form, sum(map(len, packed)), (b"content-encoding", b"gzip")))
+        size = sum(map(len, packed))
+        return _Page(data, own, tuple(_answer(200, (*_headers(form, size), GZIP), packed)))
 
     return await asyncio.to_thread(write)
 
@@ -128,8 +138,13 @@ def _inflated(piece: Piece) -> Iterator[bytes]:
     return (inflater.decompress(packed[start : start + PACKED_SHARE]) for start in range(0, len(packed), PACKED_SHARE))
 
 
-def _headers(form: Format, size: int, *more: tuple[bytes, bytes]) -> Headers:
-    return (b"content-type", form.value.encode()), VARY, (b"content-length", str(size).encode()), *more
+def _plain(form: Format, page: _Page) -> Iterator[Message]:
+    headers = _headers(form, page.data.size + len(page.own))
+    return _answer(200, headers, chain(_inflated(page.data), (page.own,)))
+
+
+def _headers(form: Format, size: int) -> Headers:
+    return (b"content-type", form.value.encode()), VARY, (b"content-length", str(size).encode())
 
 
 def _wishes(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
@@ -149,16 +164,12 @@ def _wanted(accept: bytes, coding: bytes) -> tuple[Format, bool]:
     return format_for(accept.decode("latin-1")), wants_gzip(coding.decode("latin-1"))
 
 
-async def _answer(
-    send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: Iterable[bytes | memoryview] = ()
-) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    sent, last = 0, memoryview(b"")
-    for part in body:
+def _answer(status: int, headers: Headers, parts: Iterable[bytes | memoryview]) -> Iterator[Message]:
+    """Give an answer's messages. The last part goes along with the end, for each message may be a system call."""
+    yield {"type": "http.response.start", "status": status, "headers": headers}
+    last: bytes | memoryview = b""
+    for part in parts:
         if last:
-            await send({"type": "http.response.body", "body": last, "more_body": True})
-        sent, last = sent + len(part), memoryview(part)
-        if sent > SHARE:
-            sent = 0
-            await asyncio.sleep(0)  # sending does not wait for a client that reads fast
-    await send({"type": "http.response.body", "body": last})
+            yield {"type": "http.response.body", "body": last, "more_body": True}
+        last = part
+    yield {"type": "http.response.body", "body": last}
