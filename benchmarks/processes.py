@@ -41,17 +41,17 @@ async def process(command: Sequence[str], log: Path, **env: str) -> AsyncIterato
         await started.wait()
 
 
-async def answers(url: str) -> None:
+async def answers(url: str, patience: float = PATIENCE) -> None:
     """Wait until a URL answers well."""
     try:
-        async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(patience), httpx.AsyncClient(trust_env=False, timeout=patience) as client:
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     if (await client.get(url)).is_success:
                         return
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        sys.exit(f"{url} does not answer well within {PATIENCE:g} s; see the log of its process")
+        sys.exit(f"{url} does not answer well within {patience:g} s; see the log of its process")
 
 
 @contextlib.asynccontextmanager

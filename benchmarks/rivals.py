@@ -23,6 +23,9 @@ CLIENT, QUERIES, GO, LIMIT = "prometheus-client", "query-exporter", "Pushgateway
 VENV = Path(__file__).parents[1] / ".venv/query-exporter"
 """Where query-exporter is installed, apart from what the exporter is made of."""
 
+FILLING = 900.0
+"""Seconds that a server may take until it holds a million series, and shows them."""
+
 EVERY = 3600
 """Seconds between two polls of a server that is only scraped."""
 
@@ -51,7 +54,7 @@ class Server:
 async def server(name: str, command: list[str], url: str, directory: Path) -> AsyncIterator[Server]:
     """Run a server until its context ends; it is there when ``url`` answers well."""
     async with process(command, directory / f"{name}.log") as started:
-        await answers(url)
+        await answers(url, FILLING)
         yield Server(name, started.pid, url.split("/")[2])
 
 

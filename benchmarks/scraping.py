@@ -17,8 +17,7 @@ from random import Random
 
 import rivals
 from figures import AGAIN, OURS, Costs, Section, Verdict, at_least, markdown, percentile, quiet
-from processes import PATIENCE
-from rivals import CLIENT, GO, LIMIT, Server
+from rivals import CLIENT, FILLING, GO, LIMIT, Server
 from samples import Holding, parsed
 
 ALLOWED = {
@@ -44,7 +43,7 @@ class Scraper:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._connection = http.client.HTTPConnection(server.address, timeout=10 * PATIENCE)
+        self._connection = http.client.HTTPConnection(server.address, timeout=FILLING)
         self.packs = False
         """Whether it gives gzip when asked for it."""
         self.walls: dict[str, list[float]] = {PACKED: [], PLAIN: []}
@@ -79,7 +78,7 @@ class Scraper:
 
     async def until(self, series: int) -> None:
         """Wait until it shows so many."""
-        async with asyncio.timeout(10 * PATIENCE):
+        async with asyncio.timeout(FILLING):
             while self.series < series:  # noqa: ASYNC110 - another process fills it
                 await asyncio.sleep(1)
 
