@@ -104,7 +104,8 @@ async def pushgateway(holding: Holding, directory: Path) -> AsyncIterator[Server
     """Run Debian's Pushgateway, and push each query to it: the Go client."""
     address = f"127.0.0.1:{free_port()}"
     command = [shutil.which("prometheus-pushgateway") or sys.exit("there is no prometheus-pushgateway on PATH")]
-    command += [f"--web.listen-address={address}", "--push.disable-consistency-check"]
+    # Debian's keeps what was pushed; the next run must not find it.
+    command += [f"--web.listen-address={address}", "--push.disable-consistency-check", "--persistence.file="]
     async with server(GO, command, f"http://{address}/-/ready", directory) as started:
         for name in holding.names:
             text = "".join(exposition(name, table(name, holding.rows)))

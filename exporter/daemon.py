@@ -31,7 +31,7 @@ from exporter.web.access import Access
 from exporter.web.app import app
 from exporter.web.discovery import Discovery
 from exporter.web.listen import serve
-from exporter.web.metrics import Metrics
+from exporter.web.metrics import Metrics, at
 from exporter.web.past import Past
 from exporter.web.peers import Here, Peers
 from exporter.web.state import State
@@ -130,9 +130,11 @@ async def running(
         stack.push_async_callback(house.aclose)
         pages = app(metrics, options.metrics_path, house.state, reload, _discovery(options, sockets))
         guard = options.access
-        await stack.enter_async_context(
-            serve(guard.wrap(pages) if guard else pages, sockets, guard.tls if guard else None)
-        )
+        if guard:
+            await stack.enter_async_context(serve(guard.wrap(pages), sockets, guard.tls))
+        else:
+            # Whoever has to log in first goes the long way.
+            await stack.enter_async_context(serve(pages, sockets, ready=at(options.metrics_path, metrics)))
         house.start()
         yield house
 

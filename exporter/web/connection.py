@@ -4,9 +4,10 @@ uvicorn waits for ever for a request to be whole and for an answer to be read, a
 """
 
 from asyncio import AbstractEventLoop, TimerHandle, Transport
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
+from starlette.types import Message, Scope
 from uvicorn import Config
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -17,6 +18,9 @@ LONGEST_HEAD = 1 << 16
 
 LONGEST_REQUEST = 1 << 24
 """Bytes of a whole request. No page here reads a body: up to this it is thrown away, so that its sender hears why."""
+
+SMALL = 1 << 14
+"""Bytes that are not sent at once, but together with what follows in the same turn of the event loop."""
 
 MOST_WAITING = 100
 """Requests that a client may send before it has the answer to its first one."""
@@ -33,6 +37,10 @@ class Patience:
     request: float = REQUEST_PATIENCE
     answer: float = ANSWER_PATIENCE
     stop: float = STOP_PATIENCE
+
+
+Ready = Callable[[Scope], Sequence[Message] | None]
+"""Gives the messages of an answer that is there already, ``None`` where it has to be made."""
 
 
 class _Timer:
@@ -58,8 +66,11 @@ class Connection(HttpToolsProtocol):
     Between two requests uvicorn's own keep-alive time holds.
     """
 
-    def __init__(self, config: Config, server_state: ServerState, patience: Patience) -> None:
+    def __init__(
+        self, config: Config, server_state: ServerState, patience: Patience, ready: Ready = lambda _: None
+    ) -> None:
         super().__init__(config, server_state, app_state={})
+        self._ready = ready
         self._request_due = _Timer(self.loop, patience.request, self._give_up)
         self._answer_due = _Timer(self.loop, patience.answer, self._give_up)
         self._end_due = _Timer(self.loop, patience.stop, self._give_up)
@@ -70,8 +81,9 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for the first request."""
         super().connection_made(transport)
-        # Writing is then paused for exactly as long as there is something that the client has not taken.
-        transport.set_write_buffer_limits(high=1, low=0)
+        # Writing is then paused for as long as there is something that the client has not taken; what is small goes out
+        # in one system call, head and body.
+        transport.set_write_buffer_limits(high=SMALL, low=0)
         self._request_due.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -156,7 +168,16 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle  # uvicorn's `cycle` is that of the newest request, which may wait for this one's answer
-        super()._start_asgi_task(cycle, app)
+        messages = None if self.flow.write_paused else self._ready(cycle.scope)  # type: ignore[arg-type]  # a dict
+        if messages is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        # A task, and the way through the application, would cost as much as the rest of a scrape.
+        for message in messages:
+            if not _at_once(cycle.send(message)):  # type: ignore[arg-type]  # a dict
+                self._give_up()
+                return
+        cycle.on_response = _nothing
 
     def _give_up(self) -> None:
         self._drop_answer()
@@ -165,3 +186,17 @@ class Connection(HttpToolsProtocol):
     def _drop_answer(self) -> None:
         if self._answering is not None and not self._answering.response_complete:
             self._answering.disconnected = True
+
+
+def _at_once(sending: Coroutine[object, object, None]) -> bool:
+    """Let a coroutine run to its end, and say whether it came there; uvicorn's sending waits only for clients."""
+    try:
+        sending.send(None)
+    except StopIteration:
+        return True
+    sending.close()
+    return False
+
+
+def _nothing() -> None:
+    """Stand in the place of a method that would keep a connection alive, as uvicorn's own way does."""

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.web.connection import Connection, Patience
+from exporter.web.connection import Connection, Patience, Ready
 
 BACKLOG = 2048
 ADDRESS = re.compile(r"(?:(?P<host>[^\s:\[\]]+)|\[(?P<six>[^\s\[\]]+)\])?:(?P<port>[0-9]{1,5})", re.ASCII)
@@ -64,9 +64,10 @@ def raise_file_limit() -> None:
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the daemon has its own, for it has more to stop."""
 
-    def __init__(self, config: uvicorn.Config, patience: Patience) -> None:
+    def __init__(self, config: uvicorn.Config, patience: Patience, ready: Ready) -> None:
         super().__init__(config)
         self._patience = patience
+        self._ready = ready
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -90,7 +91,7 @@ class _Server(uvicorn.Server):
         loop, tls = asyncio.get_running_loop(), self.config.ssl
         self.servers = [
             await loop.create_server(
-                lambda: Connection(self.config, self.server_state, self._patience),
+                lambda: Connection(self.config, self.server_state, self._patience, self._ready),
                 sock=bound,
                 ssl=tls,
                 ssl_handshake_timeout=self._patience.request if tls else None,
@@ -107,8 +108,12 @@ async def serve(
     sockets: Sequence[socket.socket],
     tls: Callable[[], ssl.SSLContext] | None = None,
     patience: Patience = PATIENCE,
+    ready: Ready = lambda _: None,
 ) -> AsyncIterator[None]:
-    """Serve an application on sockets, with TLS where a context is given, for as long as the context is open."""
+    """Serve an application on sockets, with TLS where a context is given, for as long as the context is open.
+
+    What is ``ready`` is answered without asking the application.
+    """
     config = uvicorn.Config(
         app,
         interface="asgi3",  # uvicorn guesses, and takes a method for ASGI 2
@@ -124,7 +129,7 @@ async def serve(
         ssl_context_factory=(lambda _, __: tls()) if tls else None,
     )
     config.load()  # here, so that a context that can't be made is told at once
-    server = _Server(config, patience)
+    server = _Server(config, patience, ready)
     serving = asyncio.create_task(server.serve(sockets=list(sockets)))
     try:
         yield

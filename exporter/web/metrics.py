@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -27,6 +27,9 @@ GZIP = (b"content-encoding", b"gzip")
 END: Message = {"type": "http.response.body"}
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+HEAD_AND_BODY = 2
+"""Messages of an answer in one piece."""
 
 FRESH = 1.0
 """Seconds for which memory and processor time of the process are good, if nothing else has changed."""
@@ -91,6 +94,17 @@ class Metrics:
                     sent = 0
                     await asyncio.sleep(0)  # sending does not wait for a client that reads fast
 
+    def ready(self, scope: Scope) -> Sequence[Message] | None:
+        """Give the answer to a request if it is there already and goes out in one piece, as most scrapes' do."""
+        form, zipped = _wanted(*_wishes(scope["headers"]))
+        writing = self._pages.get(form)
+        if scope["method"] != "GET" or not zipped or writing is None or not writing.page.done():
+            return None
+        if not writing.good((self._telemetry.version, self._exposition.version), self._clock()):
+            return None
+        messages = writing.page.result().packed
+        return messages if len(messages) == HEAD_AND_BODY else None
+
     def _writing(self, form: Format) -> asyncio.Task[_Page]:
         """Give what is so now: data and own metrics of one moment, for the ones tell how old the others are.
 
@@ -102,6 +116,11 @@ class Metrics:
             told = _write(self._exposition.body(form), self._telemetry.collect(), form)
             writing = self._pages[form] = _Writing(versions, now, asyncio.create_task(told))
         return writing.page
+
+
+def at(path: str, metrics: Metrics) -> Callable[[Scope], Sequence[Message] | None]:
+    """Give what says which requests have an answer already; none but those of a path have."""
+    return lambda scope: metrics.ready(scope) if scope["path"] == path else None
 
 
 async def _write(data: Piece, told: Told, form: Format) -> _Page:
