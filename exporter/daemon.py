@@ -284,7 +284,7 @@ class House:
     def _next_polls(self) -> dict[tuple[str, str], float]:
         """Give the Unix time of each query's next poll, ticks that are left out for its source's circuit included."""
         return {
-            key: tick + self._poller.circuit(key[0]).left(job.query) * job.query.interval
+            key: tick + self._poller.left(self._plan.group[key], job.query) * job.query.interval
             for key, tick in self._schedule.next_polls().items()
             if (job := self._plan.job.get(key))
         }

@@ -51,11 +51,15 @@ class Tick:
 
 @dataclass(slots=True)
 class Take:
-    """What one job has taken of its group's answers; ``failure`` is why that is of no use."""
+    """What one job has taken of its group's answers; ``failure`` is why that is of no use.
+
+    ``shared`` says whether what failed was asked for others, too.
+    """
 
     job: Job
     tabulator: Tabulator
     failure: VendorError | None = None
+    shared: bool = False
 
 
 Takers = Sequence[tuple[Take, Part]]
@@ -85,7 +89,7 @@ class Gatherer:
                     await self._pages(part, takers)
             except VendorError as problem:
                 for take, _ in takers:
-                    take.failure = problem
+                    take.failure, take.shared = problem, len(takers) > 1
         return takes
 
     async def _aggregated(self, part: Part, takers: Takers) -> None:
@@ -93,8 +97,8 @@ class Gatherer:
         aggregates = [(Aggregate(take.job.query, own), take.tabulator) for take, own in takers]
         most = self._tick.group.asked.max_rows
         async with contextlib.aclosing(self._turned(part)) as pages:
-            async for page in pages:
-                new = [await self._apart(len(page.rows), aggregate.add, page.rows) for aggregate, _ in aggregates]
+            async for page, weight in pages:
+                new = [await self._apart(weight, aggregate.add, page.rows) for aggregate, _ in aggregates]
                 rows = aggregates[0][0].rows
                 if rows > most:
                     raise BadResponse(f"{part.endpoint}: more than `max_rows` ({most}) rows to aggregate")
@@ -108,9 +112,8 @@ class Gatherer:
         """Take all pages of one request, until the last one or until no job has room for more."""
         taking = [(take.tabulator, own.fields) for take, own in takers]
         async with contextlib.aclosing(self._turned(part)) as pages:
-            async for page in pages:
-                count = len(page.rows)
-                new = [await self._apart(count, tabulator.add, page.rows, fields) for tabulator, fields in taking]
+            async for page, weight in pages:
+                new = [await self._apart(weight, tabulator.add, page.rows, fields) for tabulator, fields in taking]
                 if page.next is None:
                     return
                 # Where nobody says how many rows are left, the next page has to show that there are any.
@@ -123,29 +126,32 @@ class Gatherer:
                 if not any(new):
                     raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
 
-    async def _turned(self, part: Part) -> AsyncGenerator[Page]:
-        """Give the pages of one request; one that only repeats rows is refused, for others are then missing."""
+    async def _turned(self, part: Part) -> AsyncGenerator[tuple[Page, int]]:
+        """Give the pages of one request, and how many usual rows each is worth.
+
+        One that only repeats rows is refused, for others are then missing.
+        """
         turn: Turn | None = Turn(part, self._tick.period)
         seen = Seen()
         while turn:
-            page = await self._page(turn)
+            page, weight = await self._page(turn)
             if page.rows and not (turn.cursor is None and page.next is None):
                 # Of millions of rows that are aggregated only whole pages are remembered.
                 rows = [page.rows] if part.folds else page.rows
-                if not await self._apart(len(page.rows), seen.take, rows):
+                if not await self._apart(weight, seen.take, rows):
                     raise BadResponse(f"{part.endpoint}: {NOTHING_NEW}")
-            yield page
+            yield page, weight
             turn = None if page.next is None else replace(turn, cursor=page.next)
 
-    async def _page(self, turn: Turn) -> Page:
+    async def _page(self, turn: Turn) -> tuple[Page, int]:
         query, provider = self._tick.group.asked, self._tick.group.provider
 
-        async def read(body: bytes) -> Page:
+        async def read(body: bytes) -> tuple[Page, int]:
             # Decoding thousands of rows takes longer than a scrape may wait.
-            rows = len(body) // SMALLEST
-            page = await self._apart(rows, lambda: provider.parse(query, turn, decode(body, query.max_nesting)))
+            weight = len(body) // SMALLEST
+            page = await self._apart(weight, lambda: provider.parse(query, turn, decode(body, query.max_nesting)))
             log.debug("page", endpoint=turn.part.endpoint, rows=len(page.rows), missing=page.missing)
-            return page
+            return page, weight
 
         return await self._source.get(provider.request(query, turn), self._tick.bounds, read)
 

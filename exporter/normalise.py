@@ -39,16 +39,19 @@ class Keys:
     def __init__(self) -> None:
         self._columns: list[list[object]] = []
         self._keys: list[Key | None] = []
-        self._broken: set[int] = set()
 
     def of(self, columns: list[list[object]], query: Query, invalid: set[int]) -> list[Key | None]:
         """Give the label values of rows, as :func:`keys_of` does."""
-        if not self._columns or columns != self._columns:
-            self._broken = set()
-            self._keys = keys_of(columns, len(columns[0]), query, self._broken)
-            self._columns = columns
-        invalid |= self._broken
-        return self._keys
+        if self._columns and columns == self._columns:
+            return self._keys
+        broken: set[int] = set()
+        keys = keys_of(columns, len(columns[0]), query, broken)
+        invalid |= broken
+        # Only what is as it should be, and will be needed: to Python 1 and true are the same, and a page may be huge.
+        usual = not broken and len(keys) <= query.max_series
+        usual = usual and all(set(map(type, column)) == {str} for column in columns)
+        self._columns, self._keys = (columns, keys) if usual else ([], [])
+        return keys
 
 
 class Tabulator:
@@ -107,9 +110,9 @@ class Tabulator:
         self._dropped["limit"] += rows
 
     @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return len(self._index)
+    def series(self) -> int:
+        """How many series there may be."""
+        return self._series
 
     @property
     def room(self) -> bool:

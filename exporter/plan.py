@@ -5,7 +5,7 @@ answered by the same requests. So are those of which only some requests are the 
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -78,7 +78,7 @@ class Group:
     @cached_property
     def identity(self) -> str:
         """Another one for a group that asks, or answers, for anything else."""
-        return hashlib.sha256("".join(job.identity for job in self.jobs).encode()).hexdigest()
+        return hashlib.sha256("".join(sorted(job.identity for job in self.jobs)).encode()).hexdigest()
 
     def next_tick(self, now: float) -> float:
         """Give when it is due after ``now``, in Unix seconds."""
@@ -136,18 +136,17 @@ def _together(jobs: Iterable[Job]) -> list[list[Job]]:
     """Divide jobs into those that share a request; each group, and its jobs, in the order of the file."""
     alike: dict[Query, list[list[Job]]] = {}
     for job in jobs:
-        groups = alike.setdefault(_rows(job.query), [])
-        sharing = [group for group in groups if _shares(job, group)]
-        for group in sharing:
-            groups.remove(group)
-        groups.append([*(known for group in sharing for known in group), job])
+        groups, joined = alike.setdefault(_rows(job.query), []), list[Job]()
+        for group in tuple(groups):
+            if any(each.part(part) for each in group for part in job.parts) and _fit([*joined, *group, job]):
+                groups.remove(group)
+                joined += group
+        groups.append([*joined, job])
     return [group for groups in alike.values() for group in groups]
 
 
-def _shares(job: Job, group: Sequence[Job]) -> bool:
-    if len({field for each in (job, *group) for field in each.query.fields}) > MOST_FIELDS:
-        return False
-    return any(each.part(part) for each in group for part in job.parts)
+def _fit(jobs: Iterable[Job]) -> bool:
+    return len({field for job in jobs for field in job.query.fields}) <= MOST_FIELDS
 
 
 def _rows(query: Query) -> Query:

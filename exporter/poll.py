@@ -6,7 +6,7 @@ stays until it is too old.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,10 +18,9 @@ from structlog.contextvars import bound_contextvars
 from exporter.circuit import Circuit
 from exporter.exposition import Renderer
 from exporter.gather import Gatherer, Source, Take, Tick
-from exporter.model import Chunk, Outcome, Query, Snapshot, Window
+from exporter.model import Bounds, Chunk, Outcome, Query, Request, Snapshot, Window
 from exporter.normalise import Keys, Tabulator
 from exporter.plan import Group, Job
-from exporter.providers.errors import BadRequest
 from exporter.store import Store
 from exporter.window import window
 
@@ -30,8 +29,14 @@ log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
+TOO_MUCH = ("bad_request", "bad_response", "server_error", "timeout")
+"""Reasons for which queries that fail together may be well each for itself."""
+
 AT_ONCE = 50
 """Rows up to which work is done in the event loop: it takes less than a millisecond."""
+
+USUAL = 4
+"""Series of a row, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,19 @@ class _End:
     dropped: Mapping[str, int] = field(default_factory=dict)
     reason: str = ""
     error: str = ""
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    """The client that a source has now: a reload may put another one in its place between two pages."""
+
+    sources: Callable[[], Mapping[str, Source]]
+    name: str
+
+    async def get(self, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
+        """Ask it."""
+        return await self.sources()[self.name].get(request, bounds, read)
 
 
 class Poller:
@@ -77,7 +95,7 @@ class Poller:
         self._alike: Counter[tuple[str, str]] = Counter()
         """How many polls in a row ended with the last one's reason."""
         self._refused: set[str] = set()
-        """Groups that the vendor refuses together, by identity; after a reload they are tried anew."""
+        """Groups whose queries are better off apart, by identity; after a reload they are tried anew."""
 
     @property
     def last(self) -> Mapping[tuple[str, str], Outcome]:
@@ -109,24 +127,34 @@ class Poller:
     async def tick(self, group: Group) -> None:
         """Poll, unless the source is to be left in peace. Raises nothing but cancellation."""
         circuit = self._circuits[group.asked.source]
-        # All are counted, for all that are left out come nearer to their next poll.
-        if any([circuit.due(query) for query in group.queries]):  # noqa: C419 - see above
-            await self.poll(group)
+        if due := [job for job in group.jobs if circuit.due(job.query)]:
+            await self._polled(group, due)
 
     async def poll(self, group: Group) -> None:
         """Poll once. Raises nothing but cancellation."""
+        await self._polled(group, group.jobs)
+
+    def left(self, group: Group, query: Query) -> int:
+        """Give how many ticks of a query are still to be left out; one that is due brings its group along."""
+        circuit, together = self._circuits[query.source], group.identity not in self._refused
+        return min(circuit.left(each) for each in (group.queries if together else (query,)))
+
+    async def _polled(self, group: Group, due: Iterable[Job]) -> None:
         if group.identity in self._refused:
-            await asyncio.gather(*(self._poll(Group.of(job)) for job in group.jobs))
-        elif refused := await self._poll(group):
-            # One metric that the vendor does not know must not cost the other queries their answer.
-            self._refused.add(group.identity)
-            names = ",".join(job.query.name for job in refused)
-            log.warning("what queries ask together is refused; each asks for itself now", queries=names)
-            for job in refused:
-                await self._poll(Group.of(job))
+            await self._each(due)
+        elif failed := await self._poll(group):
+            # One metric that the vendor does not know, or one too many, must not cost the others their answer.
+            await self._each(failed)
+            if any(self._last[job.query.key].succeeded for job in failed):
+                self._refused.add(group.identity)
+                names = ",".join(job.query.name for job in failed)
+                log.warning("queries that fail together are well apart; each asks for itself now", queries=names)
+
+    async def _each(self, jobs: Iterable[Job]) -> None:
+        await asyncio.gather(*(self._poll(Group.of(job)) for job in jobs))
 
     async def _poll(self, group: Group) -> list[Job]:
-        """Poll once, and give the jobs that have no outcome yet: what they ask together was refused."""
+        """Poll once, and give the jobs that have no outcome yet: each may be better off alone."""
         query, started, now = group.asked, self._clock(), self._now()
         # While a source is left in peace, one request a poll has to do.
         until = float("-inf") if self._circuits[query.source].open else started + group.next_tick(now) - now
@@ -134,7 +162,8 @@ class Poller:
         with bound_contextvars(source=query.source, query=",".join(each.name for each in group.queries)):
             try:
                 tick = Tick(group, period, query.bounds(until))
-                gatherer = Gatherer(self._sources[query.source], tick, self._apart, self._tabulator)
+                source = _Current(lambda: self._sources, query.source)
+                gatherer = Gatherer(source, tick, self._apart, self._tabulator)
                 ends = [await self._rendered(take) for take in await gatherer.gather()]
             except asyncio.CancelledError:
                 # The same: the next poll begins anew.
@@ -147,27 +176,35 @@ class Poller:
                 if any(each.key not in self._last or self._last[each.key].reason != "bug" for each in group.queries):
                     log.exception("poll broke")
         # From here on nothing is awaited: the queries of a group change together.
-        duration, refused = self._clock() - started, []
+        duration, failed = self._clock() - started, []
         for end in ends:
-            if end.reason == BadRequest.reason and len(ends) > 1:
-                refused.append(end.job)
+            if len(ends) > 1 and self._better_alone(end, query):
+                failed.append(end.job)
             else:
                 self._settle(end, period, duration)
-        return refused
+        return failed
+
+    def _better_alone(self, end: "_End", asked: Query) -> bool:
+        """Whether a job of a group may come to something else if it asks for itself."""
+        query = end.job.query
+        # The first rows are not those of its own order.
+        if end.dropped.get("limit") and (query.order_by, query.order) != (asked.order_by, asked.order):
+            return True
+        return end.shared and end.reason in TOO_MUCH and not self._circuits[query.source].open
 
     def _tabulator(self, query: Query) -> Tabulator:
         return Tabulator(query, self._memory[query.key].keys)
 
     async def _rendered(self, take: Take) -> "_End":
         if take.failure:
-            return _End(take.job, reason=take.failure.reason, error=str(take.failure))
+            return _End(take.job, reason=take.failure.reason, error=str(take.failure), shared=take.shared)
         renderer = self._memory[take.job.query.key].renderer
 
         def render() -> _End:
             table = take.tabulator.table()
             return _End(take.job, renderer.render(table), table.dropped)
 
-        return await self._apart(take.tabulator.rows, render)
+        return await self._apart(take.tabulator.series // USUAL, render)
 
     def _settle(self, end: "_End", period: Window, duration: float) -> None:
         """Put a job's snapshot into force, and say how its poll ended."""

@@ -67,7 +67,7 @@ class Schedule:
         New ones begin at once, but ``waiting`` ones at their next tick; polls of those that are gone are cancelled.
         """
         wanted = {group.identity: group for group in groups}
-        later = {group.identity for group in waiting}
+        later, cut = {group.identity for group in waiting}, set[tuple[str, str]]()
         for number, group in list(self._groups.items()):
             if group.identity in wanted:
                 self._groups[number] = wanted.pop(group.identity)
@@ -76,11 +76,14 @@ class Schedule:
                 del self._groups[number]
                 if running := self._polls.get(number):
                     running.cancel()
+                    cut.update(query.key for query in group.queries)
         for identity, group in wanted.items():
             number = uuid4().hex
             self._groups[number] = group
             trigger = GridTrigger(group.asked.interval, group.offset)
-            first = {} if identity in later else {"next_run_time": datetime.now(UTC)}
+            # A query that goes on in another group has its poll again that was cut off.
+            settled = identity in later and cut.isdisjoint(query.key for query in group.queries)
+            first = {} if settled else {"next_run_time": datetime.now(UTC)}
             self._scheduler.add_job(self._run, trigger, args=(number,), id=number, **first)
 
     async def _run(self, number: str) -> None:

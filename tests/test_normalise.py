@@ -640,3 +640,21 @@ def test_label_rows_that_are_as_last_time_are_not_made_again(make_query, monkeyp
         tabulator.add([{"cdn": name, "plays": values} for name in names], query.fields)
         assert tabulator.table().rows == [(name,) for name in names]
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("values", [[1, True, 1.0], [0, False], ["1", 1]])
+def test_what_python_takes_for_the_same_is_not(make_query, values):
+    query, keys = make_query(("plays",), ("cdn",)), Keys()
+    for value in values:
+        again, anew = Tabulator(query, keys), Tabulator(query)
+        for tabulator in (again, anew):
+            tabulator.add([{"cdn": value, "plays": 1}], query.fields)
+        assert again.table() == anew.table()
+
+
+def test_of_a_page_larger_than_the_query_nothing_is_remembered(make_query):
+    query, keys = make_query(("plays",), ("cdn",), max_series=10), Keys()
+    Tabulator(query, keys).add([{"cdn": f"c{number}", "plays": 1} for number in range(11)], query.fields)
+    assert keys._keys == []
+    Tabulator(query, keys).add([{"cdn": f"c{number}", "plays": 1} for number in range(10)], query.fields)
+    assert len(keys._keys) == 10

@@ -259,6 +259,20 @@ def test_a_request_stays_short_enough_for_an_address():
     assert [len(names) for names in names(*queries)] == [2, 2, 1]
 
 
+def test_a_query_that_fits_two_groups_joins_no_more_than_fit():
+    fields = [
+        ", ".join(f"{name}{number}" for number in range(count)) for name, count in (("a", 40), ("b", 40), ("c", 5))
+    ]
+    found = groups(*(f"name: q{n}, {CDN}, metrics: [{each}]" for n, each in enumerate(fields)))
+    assert max(len(part.fields) for group in found for part in group.parts) <= 50
+
+
+def test_the_order_of_the_file_makes_no_other_group():
+    one, other = f"name: x, {CDN}, metrics: [latency]", f"name: y, {CDN}, metrics: [views]"
+    [first], [second] = groups(one, other), groups(other, one)
+    assert first.identity == second.identity
+
+
 def test_a_group_is_polled_when_its_first_query_is():
     found = jobs(f"name: x, {CDN}, metrics: [latency]", f"name: y, {CDN}, metrics: [views]")
     assert [job.offset for job in found] == [offset("x", 60)] * 2

@@ -17,7 +17,15 @@ from exporter.model import Window
 from exporter.normalise import Tabulator
 from exporter.plan import Group, plan
 from exporter.poll import Poller
-from exporter.providers.errors import AuthError, BadRequest, NetworkError, TimedOut
+from exporter.providers.errors import (
+    AuthError,
+    BadRequest,
+    BadResponse,
+    NetworkError,
+    RateLimited,
+    ServerError,
+    TimedOut,
+)
 from exporter.providers.http import Client
 from exporter.store import Store
 
@@ -746,7 +754,7 @@ async def test_a_request_that_fails_is_a_failure_of_those_queries_that_need_it(f
         async def get(self, request, bounds, read):
             if request.endpoint == failing:
                 self.asked.append((request, bounds))
-                raise TimedOut("too slow")
+                raise AuthError("not for you")
             return await super().get(request, bounds, read)
 
     house.sources["ibm"] = Half(lambda _: {"data": [{"attributes": {"value": 7}}], "pagination": {}})
@@ -782,7 +790,110 @@ async def test_what_is_refused_together_is_asked_apart_until_a_reload(logged):
     assert dict(source.asked[-3][0].params)["metrics"] == "views,nonsense"
 
 
-@pytest.mark.parametrize("reason", [TimedOut("slow"), NetworkError("gone"), AuthError("no")])
+@pytest.mark.parametrize("problem", [BadRequest("404"), BadResponse("too large"), ServerError("500"), TimedOut("slow")])
+async def test_what_each_gets_alone_no_query_loses_for_the_others(problem):
+    house = together("mm", {"name": "x", "metrics": ["views"]}, {"name": "y", "metrics": ["latency"]})
+
+    def answer(params):
+        if "," in params["metrics"]:
+            raise problem
+        return {"totalrecords": 1, "response": [{"views": 1, "latency": 2}]}
+
+    source = house.sources["mm"] = Source(answer)
+    for _ in range(2):
+        await house.poller.poll(house.group)
+    assert [outcome.reason for outcome in house.outcomes] == [""] * 4
+    assert len(source.asked) == 5, "together once"
+
+
+async def test_a_failure_that_passes_divides_no_group():
+    house = together("mm", {"name": "x", "metrics": ["views"]}, {"name": "y", "metrics": ["latency"]})
+    down = [True]
+
+    def answer(_):
+        if down:
+            raise BadRequest("HTTP 404")
+        return {"totalrecords": 1, "response": [{"views": 1, "latency": 2}]}
+
+    source = house.sources["mm"] = Source(answer)
+    await house.poller.poll(house.group)
+    assert {outcome.reason for outcome in house.outcomes} == {"bad_request"}
+    down.clear()
+    source.asked.clear()
+    await house.poller.poll(house.group)
+    assert len(source.asked) == 1
+
+
+async def test_a_request_that_only_one_needs_divides_no_group():
+    house = together(
+        "ibm",
+        {"name": "views", "metrics": ["total_views"]},
+        {"name": "both", "metrics": ["total_views", "unique_devices"]},
+    )
+
+    class Half(Source):
+        async def get(self, request, bounds, read):
+            if request.endpoint == "unique-devices":
+                raise BadRequest("no")
+            return await super().get(request, bounds, read)
+
+    source = house.sources["ibm"] = Half(lambda _: {"data": [{"attributes": {"value": 7}}], "pagination": {}})
+    for _ in range(2):
+        await house.poller.poll(house.group)
+    assert [outcome.reason for outcome in house.outcomes] == ["", "bad_request"] * 2
+    assert len(source.asked) == 2
+
+
+async def test_which_rows_stay_is_for_a_query_s_own_order_to_say():
+    house = together(
+        "mm",
+        {"name": "slow", "metrics": ["latency"], **BY_CDN},
+        {"name": "most", "metrics": ["views"], "max_series": 2, **BY_CDN},
+    )
+    found = [{"cdn": str(number), "latency": 10 - number, "views": number} for number in range(10)]
+
+    def answer(params):
+        return {"totalrecords": 10, "response": sorted(found, key=lambda row: -row[params["orderby"]])}
+
+    house.sources["mm"] = Source(answer)
+    await house.poller.poll(house.group)
+    assert [line.rpartition(" ")[2] for line in house.lines("most")] == ["9", "8"]
+    assert len(house.lines("slow")) == 10
+
+
+async def test_a_query_that_is_refused_for_good_leaves_its_group_s_circuit_alone():
+    house = together("mm", {"name": "bad", "metrics": ["nonsense"]}, {"name": "down", "metrics": ["views"]})
+
+    def answer(params):
+        raise BadRequest("no") if "nonsense" in params["metrics"] else ServerError("down")
+
+    source = house.sources["mm"] = Source(answer)
+    for _ in range(8):
+        await house.poller.tick(house.group)
+    down = house.jobs["down"].query
+    assert house.poller.circuit("mm").open
+    assert house.poller.left(house.group, down) == 0, "with its group it is asked as often as the other"
+    source.asked.clear()
+    await house.poller.tick(house.group)
+    assert [dict(request.params)["metrics"] for request, _ in source.asked] == ["nonsense,views"]
+
+
+async def test_a_reload_between_two_pages_goes_on_with_the_new_client():
+    house = smartsight(paged(2500))
+    old = house.sources["mm"]
+
+    class Leaving(Source):
+        async def get(self, request, bounds, read):
+            house.poller.configure({"mm": new}, {("mm", "q")})
+            return await super().get(request, bounds, read)
+
+    new, house.sources["mm"] = Source(old.answer), Leaving(old.answer)
+    outcome = await house.poll()
+    assert (outcome.reason, outcome.series) == ("", 2500)
+    assert [len(source.asked) for source in (house.sources["mm"], new)] == [1, 2]
+
+
+@pytest.mark.parametrize("reason", [RateLimited("busy"), NetworkError("gone"), AuthError("no")])
 async def test_what_fails_otherwise_is_no_reason_to_ask_apart(reason):
     house = together("mm", {"name": "x", "metrics": ["views"]}, {"name": "y", "metrics": ["latency"]})
 

@@ -258,6 +258,28 @@ async def test_an_update_leaves_what_is_the_same_as_it_is_and_starts_and_ends_th
         await polls.wait("ended", ["q0", "q1"])
 
 
+async def test_a_query_whose_poll_was_cut_off_with_its_old_group_is_polled_at_once():
+    source = {"type": "smartsight", "customer_id": 7, "auth": {"api_key": "key"}}
+    queries = [{"name": name, "source": "mm", "metrics": [name], "interval": "1h"} for name in ("a", "b")]
+    [old], [new] = (
+        plan(load(json.dumps({"sources": {"mm": source}, "queries": some}), name="", env={})).groups
+        for some in (queries, queries[:1])
+    )
+    began = []
+
+    async def poll(group):
+        began.append(group)
+        await asyncio.Event().wait()
+
+    with running(poll, pytest.fail, old) as schedule:
+        async with asyncio.timeout(PATIENCE):
+            while not began:  # noqa: ASYNC110 - APScheduler begins
+                await asyncio.sleep(0.001)
+            schedule.update([new], [new])
+            while new not in began:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.001)
+
+
 async def test_a_job_that_goes_before_it_has_begun_never_begins():
     polls = Polls()
     polls.release.set()

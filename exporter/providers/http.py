@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+LONGEST_ERROR = 1 << 16
+"""Bytes of an error's body that is read for its explanation, for that is done in the event loop."""
+
 
 class Observer(Protocol):
     """Who is told what a client does."""
@@ -242,7 +245,8 @@ class Client:
         if response.is_redirect:
             raise kind(f"HTTP {response.status_code}: a redirect, which is never followed; check `base_url`")
         try:
-            explanation = self._provider.explain(decode(response.content))
+            short = len(response.content) <= LONGEST_ERROR
+            explanation = self._provider.explain(decode(response.content)) if short else ""
         except BadResponse:
             explanation = ""
         wait = advice(response.status_code, response.headers, self._now()).wait
