@@ -37,6 +37,11 @@ class _Stream:
         self.parts: asyncio.Queue[events.DataReceived | Exception | None] = asyncio.Queue()
         self.ended = False
 
+    def begin(self, headers: list[tuple[bytes, bytes]]) -> None:
+        # Who asked may have been cancelled within this step of the loop, and not have run since.
+        if not self.head.done():
+            self.head.set_result(headers)
+
     def fail(self, error: Exception) -> None:
         self.ended = True
         if self.head.done():
@@ -204,7 +209,7 @@ class Connection(asyncio.Protocol):
         match event:
             case events.ResponseReceived():
                 self.fruitful = True
-                stream.head.set_result(event.headers)
+                stream.begin(event.headers)
             case events.DataReceived():
                 stream.parts.put_nowait(event)
             case events.StreamEnded():

@@ -296,6 +296,32 @@ async def test_a_request_that_is_cancelled_is_taken_back(serve, wire):
     await vendor.until(lambda: vendor.resets and vendor.lost)
 
 
+async def test_an_answer_that_begins_while_its_request_is_cancelled_hurts_no_other(serve, wire, monkeypatch):
+    vendor = Vendor()
+    vendor.script = {"/slow": never, "/bad": never}
+    url = await serve(vendor)
+    slow = asyncio.create_task(said(wire, f"{url}/slow"))
+    await vendor.until(lambda: len(vendor.asked) == 1)
+    bad = asyncio.create_task(said(wire, f"{url}/bad"))
+    await vendor.until(lambda: len(vendor.asked) == 2)
+    # With this answer all pongs have come: what comes next is that to /bad.
+    assert await said(wire, f"{url}/beside") == b"/beside"
+    came = h2_connection.Connection.data_received
+
+    def cancelled(connection, data):
+        bad.cancel()
+        came(connection, data)
+
+    monkeypatch.setattr(h2_connection.Connection, "data_received", cancelled)
+    (connection, first, *_), (_, second, *_), *_ = vendor.asked
+    connection.answer(second, b"bad")
+    with pytest.raises(asyncio.CancelledError):
+        await bad
+    connection.answer(first, b"slow")
+    assert await slow == b"slow"
+    assert len(vendor.connections) == 1
+
+
 async def test_a_vendor_that_is_gone_is_noticed_before_the_time_out(serve, wire, monkeypatch):
     monkeypatch.setattr(h2_connection, "PATIENCE", 0.1)
     vendor = Vendor(pongs=False)
