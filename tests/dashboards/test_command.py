@@ -97,10 +97,11 @@ def test_any_name_of_a_query_gives_expressions_that_parse(name):
             promql_parser.parse(re.sub(r"\$(__\w+|row|column)\b", "5m", target.expr.replace('"$row"', '"a"')))
 
 
-def test_the_documentation_has_the_question_of_each(example):
-    page = (ROOT / "docs" / "dashboards.md").read_text("utf-8")
-    for board in boards(example):
-        assert f"| {board.title} | {board.question} |" in page
+@pytest.mark.parametrize("page", ["README.md", "docs/dashboards.md"])
+def test_the_documentation_has_the_question_of_each(example, page):
+    _, _, table = (ROOT / page).read_text("utf-8").partition("| dashboard | which question it answers |\n|---|---|\n")
+    rows = {f"| {board.title} | {board.question} |" for board in boards(example)}
+    assert set(table.partition("\n\n")[0].splitlines()) == rows
 
 
 def test_the_boards_are_json_with_a_line_for_each_key():

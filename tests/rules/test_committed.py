@@ -126,8 +126,19 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert(root, alerts):
             assert (root / "docs/runbooks" / link).exists(), (name, link)
 
 
-def test_the_documentation_has_every_alert_in_its_table(root, alerts):
-    page = (root / "docs/alerts.md").read_text("utf-8")
-    shown = re.findall(r"^\| \[(\w+)\]\(runbooks/(\w+)\.md\)", page, re.MULTILINE)
-    assert all(name == file for name, file in shown)
-    assert sorted(name for name, _ in shown) == sorted({rule["alert"] for rule in alerts})
+@pytest.mark.parametrize(("page", "runbooks"), [("README.md", "docs/runbooks"), ("docs/alerts.md", "runbooks")])
+def test_the_documentation_has_every_alert_in_its_table(root, alerts, page, runbooks):
+    row = rf"^\| \[(\w+)\]\({runbooks}/(\w+)\.md\) \| ([a-z, ]+) \| .+ \|$"
+    shown = re.findall(row, (root / page).read_text("utf-8"), re.MULTILINE)
+    assert all(name == file for name, file, _ in shown)
+    severities = {}
+    for rule in alerts:
+        severities.setdefault(rule["alert"], set()).add(rule["labels"]["severity"])
+    assert len(shown) == len(severities)
+    assert {name: set(severity.split(", ")) for name, _, severity in shown} == severities
+
+
+def test_the_readme_says_of_each_alert_what_its_page_says(root):
+    rows = [line for line in (root / "docs/alerts.md").read_text("utf-8").splitlines() if line.startswith("| [")]
+    readme = (root / "README.md").read_text("utf-8").splitlines()
+    assert [row for row in rows if row.replace("](runbooks/", "](docs/runbooks/") not in readme] == []
