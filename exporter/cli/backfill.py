@@ -25,9 +25,12 @@ def _moment(_: click.Context, __: click.Parameter, written: str) -> str:
 
 def _step(_: click.Context, __: click.Parameter, written: str) -> int:
     try:
-        return whole_seconds(written)
+        step = whole_seconds(written)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+    if not step:
+        raise click.BadParameter("must be longer than 0s")
+    return step
 
 
 @click.command(name="backfill")

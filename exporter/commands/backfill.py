@@ -28,7 +28,7 @@ from exporter.telemetry import Telemetry
 EPOCH = re.compile(r"[0-9]{9,11}(\.[0-9]+)?")
 """Unix seconds of the years from 1973 to 5138; a shorter number could be a length of time."""
 
-NOW = "now"
+NOW, YEAR_10000 = "now", 253_402_300_800
 
 
 class BackfillError(Exception):
@@ -79,10 +79,19 @@ def moment(written: str, now: float) -> float:
     What has no offset is UTC.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is none of them, or not of the years from 1970 to 9999.
     """
-    if written == NOW:
-        return now
+    found = now if written == NOW else _read(written, now)
+    if found is not None and 0 <= found < YEAR_10000:
+        return found
+    if found is not None:
+        raise ValueError(f"`{written}` is no point in time between 1970 and 9999, UTC")
+    raise ValueError(
+        f"`{written}` is no point in time; write 2026-01-31T12:00:00Z, 2026-01-31, Unix seconds, or 30d (that long ago)"
+    )
+
+
+def _read(written: str, now: float) -> float | None:
     if EPOCH.fullmatch(written):
         return float(written)
     with contextlib.suppress(ValueError):
@@ -90,22 +99,22 @@ def moment(written: str, now: float) -> float:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     with contextlib.suppress(ValueError):
         return now - seconds(written)
-    raise ValueError(
-        f"`{written}` is no point in time; write 2026-01-31T12:00:00Z, 2026-01-31, Unix seconds, or 30d (that long ago)"
-    )
+    return None
 
 
 def find(config: Config, options: Options, now: float) -> Found:
     """Say what is asked for at ``now``, in Unix seconds.
 
     Raises:
-        BackfillError: there is no such query, one that was named has no history, or none has.
+        BackfillError: there is no such query, one that was named has no history, none has, or there is no such period.
     """
     there = dict.fromkeys(query.name for query in config.queries)
     for name in options.names:
         if name not in there:
             raise BackfillError(f"there is no query `{name}`{near(name, there)}; there are: {', '.join(there)}")
     period = Window(int(moment(options.since, now)), int(moment(options.until, now)))
+    if period.start > period.end:
+        raise BackfillError(f"--from is after --to: {shown(period.start)} and {shown(period.end)}")
     found = Found(*all_wanted(config, options.names, options.step, period, now))
     if found.without and (options.names or not found.wanted):
         raise BackfillError(*found.without)
@@ -129,6 +138,8 @@ async def fill(config: Config, options: Options, told: Progress) -> str:
         with Spool(options.state, _identity(options, found), now) as spool:
             # An interrupted run keeps its period: `30d` ago is another moment now.
             found = find(config, options, spool.began)
+            if spool.resumed:
+                told.say(f"continues the backfill begun at {shown(spool.began)}, with the period that it had then")
             told.begin(found.wanted, {each.name: spool.count_done(each.name) for each in found.wanted})
             async with _clients(config, found.wanted) as clients, _delivery(receiver, told) as deliver:
                 backfill = Backfill(clients, spool, told.done, deliver)

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from isal import isal_zlib
 
@@ -47,7 +47,10 @@ class SpoolError(Exception):
 
 
 class Spool:
-    """The state of one backfill, in a file that only this process has open."""
+    """The state of one backfill, in a file that only this process has open.
+
+    All that reads or writes it may raise a SpoolError.
+    """
 
     def __init__(self, path: Path, identity: str, now: float) -> None:
         """Open the file or begin a new one.
@@ -61,19 +64,14 @@ class Spool:
             SpoolError: the file can't be used, or is of something else.
         """
         self._path = path
-        try:
+        with self._guarded():
             path.parent.mkdir(parents=True, exist_ok=True)
             # Answers may name persons.
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise self._broken(error) from None
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack, self._guarded():
             stack.callback(self._db.close)
-            try:
-                self.resumed, self.began = self._open(identity, now)
-            except sqlite3.Error as error:
-                raise self._broken(error) from None
+            self.resumed, self.began = self._open(identity, now)
             stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -84,59 +82,46 @@ class Spool:
 
     def remove(self) -> None:
         """Forget everything, for all is done."""
-        self._db.close()
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+        with self._guarded():
+            self._db.close()
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
 
     def is_done(self, query: str, piece: Window) -> bool:
         """Whether a piece of a query is done."""
-        found = self._db.execute("SELECT 1 FROM done WHERE query = ? AND start = ?", (query, piece.start))
-        return found.fetchone() is not None
+        return self._one("SELECT 1 FROM done WHERE query = ? AND start = ?", query, piece.start) is not None
 
     def count_done(self, query: str) -> int:
         """Give how many pieces of a query are done."""
-        (count,) = self._db.execute("SELECT count(*) FROM done WHERE query = ?", (query,)).fetchone()
+        (count,) = self._one("SELECT count(*) FROM done WHERE query = ?", query) or (0,)
         return int(count)
 
     def finish(self, query: str, piece: Window, buckets: Iterable[Bucket] = ()) -> None:
-        """Take the samples of a piece, and note that it is done: both or neither.
-
-        Raises:
-            SpoolError: it can't be written.
-        """
-        try:
-            with self._db:
-                self._db.execute("BEGIN IMMEDIATE")
-                for bucket in buckets:
-                    for column in bucket.table.columns:
-                        self._put(bucket, column)
-                self._db.execute("DELETE FROM answer WHERE query = ? AND start = ?", (query, piece.start))
-                self._db.execute("INSERT INTO done VALUES (?, ?)", (query, piece.start))
-        except sqlite3.Error as error:
-            raise self._broken(error) from None
+        """Take the samples of a piece, and note that it is done: both or neither."""
+        with self._guarded(), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for bucket in buckets:
+                for column in bucket.table.columns:
+                    self._put(bucket, column)
+            self._db.execute("DELETE FROM answer WHERE query = ? AND start = ?", (query, piece.start))
+            self._db.execute("INSERT INTO done VALUES (?, ?)", (query, piece.start))
 
     def answer(self, query: str, piece: Window, request: Request) -> bytes | None:
         """Give the answer to a request of a piece, if it has come before."""
         key = (query, piece.start, _digest(request))
-        found = self._db.execute("SELECT body FROM answer WHERE query = ? AND start = ? AND request = ?", key)
-        row = found.fetchone()
-        return isal_zlib.decompress(row[0]) if row else None
+        row = self._one("SELECT body FROM answer WHERE query = ? AND start = ? AND request = ?", *key)
+        with self._guarded():
+            return isal_zlib.decompress(row[0]) if row else None
 
     def keep(self, query: str, piece: Window, request: Request, body: bytes) -> None:
-        """Keep the answer to a request of a piece until that is done.
-
-        Raises:
-            SpoolError: it can't be written.
-        """
+        """Keep the answer to a request of a piece until that is done."""
         row = (query, piece.start, _digest(request), isal_zlib.compress(body, 1))
-        try:
+        with self._guarded():
             self._db.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", row)
-        except sqlite3.Error as error:
-            raise self._broken(error) from None
 
     def blocks(self) -> Iterator[Block]:
         """Give all samples, family by family in the order of their names."""
-        with closing(self._db.execute("SELECT id, name, help, kind FROM family ORDER BY name")) as families:
+        with self._guarded(), closing(self._db.execute("SELECT id, name, help, kind FROM family ORDER BY name")) as families:
             for number, name, help_, kind in families:
                 yield Block(Family(name, help_, kind), self._samples(number))
 
@@ -149,7 +134,7 @@ class Spool:
             for statement in filter(None, map(str.strip, SCHEMA.split(";"))):
                 self._db.execute(statement)
             self._db.execute("INSERT INTO run VALUES (?, ?)", (identity, now))
-        found, began = self._db.execute("SELECT identity, began FROM run").fetchone()
+        found, began = self._db.execute("SELECT identity, began FROM run").fetchone() or (None, now)
         self._db.execute("COMMIT")
         if found != identity:
             raise SpoolError(
@@ -187,7 +172,7 @@ class Spool:
     def _samples(self, family: int) -> Iterator[Sample]:
         # Nested, for a join could need all of it sorted at once.
         metrics = self._db.execute("SELECT id, labels, lines FROM metric WHERE family = ? ORDER BY labels", (family,))
-        with closing(metrics):
+        with self._guarded(), closing(metrics):
             for metric, labels, kinds in metrics:
                 lines = [(suffix, f"{labels},{label}" if label else labels) for suffix, label in json.loads(kinds)]
                 samples = self._db.execute(
@@ -197,11 +182,26 @@ class Spool:
                     suffix, own = lines[line]
                     yield Sample(suffix, own, at, value)
 
-    def _broken(self, error: OSError | sqlite3.Error) -> SpoolError:
-        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-            return SpoolError(f"{self._path}: another backfill is at work on it")
-        said = error.strerror if isinstance(error, OSError) else error
-        return SpoolError(f"{self._path}: the state can't be kept: {said}")
+    def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        with self._guarded():
+            row: tuple[Any, ...] | None = self._db.execute(statement, values).fetchone()
+            return row
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Tell what goes wrong with the file as a SpoolError."""
+        try:
+            yield
+        except OSError as error:
+            raise SpoolError(f"{self._path}: the state can't be kept: {error.strerror}") from None
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise SpoolError(f"{self._path}: another backfill is at work on it") from None
+            raise SpoolError(f"{self._path}: the state can't be kept: {error}") from None
+        except (sqlite3.Error, isal_zlib.error) as error:
+            raise SpoolError(
+                f"{self._path}: is no state of a backfill, or damaged ({error}); delete the file to begin anew"
+            ) from None
 
 
 def _digest(request: Request) -> bytes:

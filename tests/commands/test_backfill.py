@@ -47,6 +47,12 @@ def test_what_is_no_moment_says_how_one_is_written(written):
         moment(written, NOW)
 
 
+@pytest.mark.parametrize("written", ["1969-12-31T23:59:59Z", "0001-01-01T00:00+23:00", "9999-12-31T23:59-01:00", "99y"])
+def test_a_moment_is_one_that_a_date_can_be_written_of(written):
+    with pytest.raises(ValueError, match="is no point in time between 1970 and 9999"):
+        moment(written, NOW)
+
+
 @given(st.text(max_size=20))
 def test_no_text_breaks_the_reading(written):
     found: object
@@ -71,7 +77,11 @@ def test_by_default_all_that_have_a_past_are_asked_for(configured):
         ({"names": ("monthly",)}, "ibm: `monthly` has no history: `options: {bucket: month}` has no buckets of 1h"),
         ({"step": 900, "names": ("plays",)}, "has no buckets of 15m; it has 1m, 5m, 10m, 1h, 1d"),
         ({"since": "10m"}, "no whole bucket between 2026-04-11 19:50:30 UTC and 2026-04-11 20:00:30 UTC has settled"),
-        ({"since": "2026-04-01", "until": "2026-03-01"}, "no whole bucket between"),
+        ({"since": "2026-04-01", "until": "2026-04-01"}, "no whole bucket between"),
+        (
+            {"since": "2h", "until": "3h"},
+            "--from is after --to: 2026-04-11 18:00:30 UTC and 2026-04-11 17:00:30 UTC",
+        ),
     ],
 )
 def test_what_can_not_be_had_is_told_before_anything_is_asked(configured, changed, said):
@@ -134,6 +144,9 @@ def command(tmp_path):
         (["--from=30d", "--output=o", "--remote-write=http://p/w"], 2, "needs one of --output and --remote-write"),
         (["--from=soon", "--output=o"], 2, "`soon` is no point in time"),
         (["--from=30d", "--step=often", "--output=o"], 2, "is no duration"),
+        (["--from=30d", "--step=0", "--output=o"], 2, "must be longer than 0s"),
+        (["--from=9999-12-31T23:59:59-23:00", "--dry-run"], 2, "is no point in time between 1970 and 9999, UTC"),
+        (["--from=9999-12-31", "--dry-run"], 1, "--from is after --to: 9999-12-31 00:00:00 UTC and 20"),
         (["--from=30d", "--remote-write=prometheus:9090"], 2, "must be a URL"),
         (["--from=30d", "--output=o", "--query=other"], 1, "there is no query `other`"),
         (["--from=30d", "--step=7m", "--output=o"], 1, "SmartSight has no buckets of 7m"),

@@ -1,3 +1,4 @@
+import contextlib
 import sqlite3
 import stat
 
@@ -142,9 +143,53 @@ def test_a_file_that_is_in_use_is_refused(spool, path):
 def test_a_file_that_is_no_state_is_refused_and_left_as_it_is(path, content):
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(SpoolError, match=r"x\.backfill: the state can't be kept"):
+    with pytest.raises(SpoolError, match=r"x\.backfill: is no state .*; delete the file to begin anew"):
         Spool(path, "identity", 5.0)
     assert path.read_bytes() == content
+
+
+USES = {
+    "is_done": lambda spool: spool.is_done("q", piece(0)),
+    "count_done": lambda spool: spool.count_done("q"),
+    "finish": lambda spool: spool.finish("q", piece(1), [bucket(1, (PLAYS, [1, 2]))]),
+    "answer": lambda spool: spool.answer("q", piece(9), REQUEST),
+    "keep": lambda spool: spool.keep("q", piece(9), REQUEST, b"other"),
+    "blocks": written,
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_damage_that_is_found_late_is_told_in_the_same_way(path, use):
+    with Spool(path, "identity", 5.0) as spool:
+        spool.finish("q", piece(0), [bucket(0, (PLAYS, [1, 2]))])
+        spool.keep("q", piece(9), REQUEST, b"answer")
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        pages = db.execute("SELECT rootpage FROM sqlite_master WHERE rootpage > 0 AND tbl_name != 'run'").fetchall()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    for (page,) in pages:
+        content[(page - 1) * size : page * size] = b"x" * size
+    path.write_bytes(content)
+    with Spool(path, "identity", 5.0) as spool, pytest.raises(SpoolError, match="delete the file to begin anew"):
+        USES[use](spool)
+
+
+def test_an_answer_that_is_damaged_is_told_in_the_same_way(path):
+    with Spool(path, "identity", 5.0) as spool:
+        spool.keep("q", piece(0), REQUEST, b"answer")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE answer SET body = x'00'")
+    with Spool(path, "identity", 5.0) as spool, pytest.raises(SpoolError, match="delete the file to begin anew"):
+        spool.answer("q", piece(0), REQUEST)
+
+
+def test_a_file_that_can_not_be_removed_is_told(spool, path, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "unlink", refused)
+    with pytest.raises(SpoolError, match=r"x\.backfill: the state can't be kept: Permission denied"):
+        spool.remove()
 
 
 def test_a_place_that_can_not_be_is_an_error_with_its_reason(tmp_path):
