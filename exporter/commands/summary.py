@@ -9,9 +9,10 @@ from exporter.config import Config
 
 
 def headline(config: Config) -> str:
-    """Say in a sentence what a configuration holds."""
+    """Say in a sentence what a configuration holds, and what it needs beside itself."""
     queries = len({query.name for query in config.queries})
-    return f"{tables.count(len(config.sources), 'source')}, {tables.count(queries, 'query')}, no errors"
+    need = "; `history: true` needs `run --storage.path DIR`" if config.delivers else ""
+    return f"{tables.count(len(config.sources), 'source')}, {tables.count(queries, 'query')}, no errors{need}"
 
 
 def show(config: Config, now: float, console: Console | None = None) -> None:

@@ -42,19 +42,27 @@ def _header(value: SecretStr) -> SecretStr:
     return value
 
 
+def _filled(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        raise ValueError("must not be empty")
+    return value
+
+
 def _one(value: object) -> object:
     """Let one receiver stand for a list of one."""
     return [value] if isinstance(value, dict) else value
 
 
 HeaderValue = Annotated[SecretStr, AfterValidator(_header)]
+Password = Annotated[SecretStr, AfterValidator(_filled)]
+Token = Annotated[HeaderValue, AfterValidator(_filled)]
 
 
 class BasicAuth(Strict):
     """Name and password."""
 
     username: Text = Field(description="Name of the log-in.")
-    password: SecretStr | None = Field(default=None, description="Its password.")
+    password: Password | None = Field(default=None, description="Its password.")
     password_file: Path | None = Field(default=None, description="File that holds it; read again for each request.")
 
 
@@ -62,7 +70,7 @@ class Authorization(Strict):
     """The header ``Authorization``."""
 
     type: Text = Field(default="Bearer", description="What stands before the credentials.")
-    credentials: SecretStr | None = Field(default=None, description="The token.")
+    credentials: Token | None = Field(default=None, description="The token.")
     credentials_file: Path | None = Field(default=None, description="File that holds them; read for each request.")
 
 
@@ -85,7 +93,7 @@ class RemoteWrite(Strict):
     headers: dict[str, HeaderValue] = Field(default={}, description="Headers that go along with each request.")
     basic_auth: BasicAuth | None = None
     authorization: Authorization | None = None
-    bearer_token: SecretStr | None = Field(default=None, description="Short for `authorization: {credentials: …}`.")
+    bearer_token: Token | None = Field(default=None, description="Short for `authorization: {credentials: …}`.")
     bearer_token_file: Path | None = Field(default=None, description="The same, from a file.")
     tls_config: TlsConfig = TlsConfig()
     proxy_url: ProxyUrl | None = Field(default=None, description="Proxy for all requests; it may hold a password.")

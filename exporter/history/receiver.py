@@ -179,7 +179,7 @@ def _login(settings: RemoteWrite) -> _Login | None:
         return _Login(Secret.of(own.password, own.password_file), user=own.username)
     if given := settings.authorization:
         return _Login(Secret.of(given.credentials, given.credentials_file), scheme=given.type)
-    if settings.bearer_token or settings.bearer_token_file:
+    if settings.bearer_token is not None or settings.bearer_token_file:
         return _Login(Secret.of(settings.bearer_token, settings.bearer_token_file))
     return None
 

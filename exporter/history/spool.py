@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from isal import isal_zlib
+from isal.igzip_lib import IsalError
 
 from exporter.exposition import label_text
 from exporter.history.openmetrics import Block, Sample
@@ -121,7 +122,10 @@ class Spool:
 
     def blocks(self) -> Iterator[Block]:
         """Give all samples, family by family in the order of their names."""
-        with self._guarded(), closing(self._db.execute("SELECT id, name, help, kind FROM family ORDER BY name")) as families:
+        with (
+            self._guarded(),
+            closing(self._db.execute("SELECT id, name, help, kind FROM family ORDER BY name")) as families,
+        ):
             for number, name, help_, kind in families:
                 yield Block(Family(name, help_, kind), self._samples(number))
 
@@ -198,7 +202,7 @@ class Spool:
             if "locked" in str(error):
                 raise SpoolError(f"{self._path}: another backfill is at work on it") from None
             raise SpoolError(f"{self._path}: the state can't be kept: {error}") from None
-        except (sqlite3.Error, isal_zlib.error) as error:
+        except (sqlite3.Error, IsalError) as error:
             raise SpoolError(
                 f"{self._path}: is no state of a backfill, or damaged ({error}); delete the file to begin anew"
             ) from None

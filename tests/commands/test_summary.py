@@ -3,10 +3,21 @@ import io
 from rich.console import Console
 
 from exporter.commands import summary
+from exporter.config import load
 
 
 def test_the_headline_counts_names_not_sources(configured):
     assert summary.headline(configured("name: q, source: [mm, old], metrics: [x]")) == "3 sources, 1 query, no errors"
+
+
+def test_a_history_that_is_delivered_needs_a_place_for_how_far_it_is():
+    text = """
+sources: {mm: {type: smartsight, customer_id: 7, auth: {api_key: k}}}
+queries: [{name: q, source: mm, metrics: [viewercount], history: true}]
+remote_write: {url: "http://p/api/v1/write"}
+"""
+    said = "1 source, 1 query, no errors; `history: true` needs `run --storage.path DIR`"
+    assert summary.headline(load(text, name="c.yaml", env={})) == said
 
 
 def test_each_source_with_its_type_login_and_queries_and_what_could_be_better(configured):
