@@ -11,10 +11,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from isal import isal_zlib
-from isal.igzip_lib import IsalError
 
 from exporter.exposition import label_text
 from exporter.history.openmetrics import Block, Sample
@@ -41,6 +40,10 @@ PRAGMAS = (
 
 INTEGERS = range(-(2**63), 2**63)
 """What SQLite has integers for; a larger one is a float of the same size in Prometheus anyhow."""
+
+# isal's own types have the error as a value.
+DAMAGED = sqlite3.Error, cast("type[Exception]", isal_zlib.error)
+"""What comes of a file whose content is not what was written."""
 
 
 class SpoolError(Exception):
@@ -202,7 +205,7 @@ class Spool:
             if "locked" in str(error):
                 raise SpoolError(f"{self._path}: another backfill is at work on it") from None
             raise SpoolError(f"{self._path}: the state can't be kept: {error}") from None
-        except (sqlite3.Error, IsalError) as error:
+        except DAMAGED as error:
             raise SpoolError(
                 f"{self._path}: is no state of a backfill, or damaged ({error}); delete the file to begin anew"
             ) from None
