@@ -44,20 +44,41 @@ Ready = Callable[[Scope], Sequence[Message] | None]
 
 
 class _Timer:
-    """A call that is due some time after the first start, unless it is stopped."""
+    """A call that is due some time after the first start, unless it is stopped.
+
+    The loop's own timer goes on when it is stopped, and finds out then what is due: two of them a request would cost
+    more than all else here.
+    """
 
     def __init__(self, loop: AbstractEventLoop, seconds: float, call: Callable[[], None]) -> None:
         self._loop, self._seconds, self._call = loop, seconds, call
+        self._due: float | None = None
         self._handle: TimerHandle | None = None
 
     def start(self) -> None:
-        if self._handle is None:
-            self._handle = self._loop.call_later(self._seconds, self._call)
+        if self._due is None:
+            self._due = self._loop.time() + self._seconds
+            if self._handle is None:
+                self._handle = self._loop.call_at(self._due, self._look)
 
     def stop(self) -> None:
+        self._due = None
+
+    def end(self) -> None:
+        self.stop()
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+    def _look(self) -> None:
+        self._handle = None
+        if self._due is None:
+            return
+        if self._due > self._loop.time():
+            self._handle = self._loop.call_at(self._due, self._look)
+        else:
+            self._due = None
+            self._call()
 
 
 class Connection(HttpToolsProtocol):
@@ -89,7 +110,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers; what is still said of an answer goes nowhere."""
         for timer in (self._request_due, self._answer_due, self._end_due):
-            timer.stop()
+            timer.end()
         self._drop_answer()
         super().connection_lost(exc)
 
