@@ -55,7 +55,9 @@ async def answers(url: str, patience: float = PATIENCE) -> None:
 
 
 @contextlib.asynccontextmanager
-async def prometheus(target: str, directory: Path, *more: str, interval: str = "1s") -> AsyncIterator[str]:
+async def prometheus(
+    target: str, directory: Path, *more: str, interval: str = "1s", cores: int = 1
+) -> AsyncIterator[str]:
     """Run a real Prometheus that scrapes targets (host and port) so often, and give its URL."""
     scrape = {"job_name": "video", "scrape_interval": interval, "static_configs": [{"targets": [target, *more]}]}
     config = directory / "prometheus.json"
@@ -67,7 +69,7 @@ async def prometheus(target: str, directory: Path, *more: str, interval: str = "
         f"--storage.tsdb.path={directory / 'tsdb'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    async with process(command, directory / "prometheus.log", GOMAXPROCS="1"):
+    async with process(command, directory / "prometheus.log", GOMAXPROCS=str(cores)):
         url = f"http://127.0.0.1:{port}"
         await answers(f"{url}/-/ready")
         yield url

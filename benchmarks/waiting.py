@@ -7,6 +7,7 @@ beside 63 others.
 import asyncio
 import contextlib
 import json
+import os
 import re
 import statistics
 import tempfile
@@ -123,8 +124,9 @@ async def by_prometheus(series: int, seconds: float, directory: Path) -> dict[st
     async with contextlib.AsyncExitStack() as stack:
         [own] = await stack.enter_async_context(rivals.ours(holding, directory, OURS))
         other = await stack.enter_async_context(rivals.gauges(holding, directory))
+        interval, cores = f"{SCRAPE_INTERVAL}s", os.cpu_count() or 1
         url = await stack.enter_async_context(
-            prometheus(own.address, directory, other.address, interval=f"{SCRAPE_INTERVAL}s")
+            prometheus(own.address, directory, other.address, interval=interval, cores=cores)
         )
         began = time.time()
         # Prometheus spreads its targets over the first interval, and the first scrape of all is not as the others.
