@@ -185,7 +185,7 @@ async def _delivery(settings: RemoteWrite | None, told: Progress) -> AsyncIterat
     from exporter.history.remote_write import Attempt, Sender  # noqa: PLC0415
 
     def tried(attempt: Attempt) -> None:
-        told.tried(attempt.code, decided=attempt.taken or attempt.refused)
+        told.tried(attempt.code, decided=attempt.taken or attempt.refused or attempt.divided)
 
     async def deliver(_: Wanted, buckets: Sequence[Bucket]) -> None:
         refusal = await sender.send(each for bucket in buckets for each in series(bucket))

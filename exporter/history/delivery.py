@@ -208,7 +208,8 @@ class Delivery:
         refusal = await self._send(found)
         if refusal and refusal.cause == "elsewhere":
             return refusal
-        if refusal:
+        # Where times are taken the receiver has the bucket, in the values that it was sent first.
+        if refusal and refusal.cause != "taken":
             log.debug("a bucket is given up", end=end, error=str(refusal))
             self._give_up(mark, end)
         else:

@@ -47,6 +47,9 @@ PROMETHEUS_500 = ("too old sample", "out of order sample", "out of bounds", "dup
 ELSEWHERE = (401, 403, 404, 405, 407, 408)
 """Refusals that are about the request and not about its samples: others may be taken, and these later."""
 
+OF_THEIR_TIME = ("out of bounds", "too old", "too-old")
+"""Of late samples those that are so for their time, whatever their series: all of one time share the fate."""
+
 Cause = Literal["late", "taken", "elsewhere", "other"]
 
 HINTS: dict[Cause, str] = {
@@ -83,12 +86,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request and how it ended: ``code`` is the status, or the reason where no answer came."""
+    """One request and how it ended: ``code`` is the status, or the reason where no answer came.
+
+    The samples of one that is ``divided`` are sent again, by halves.
+    """
 
     code: str
     samples: int
     taken: bool = False
     refused: bool = False
+    divided: bool = False
 
 
 class Sender:
@@ -118,6 +125,7 @@ class Sender:
         refusal = None
         for batch in batches(series):
             refusal = await self._sent(batch) or refusal
+        self._say(refusal)
         return refusal
 
     async def aclose(self) -> None:
@@ -125,23 +133,30 @@ class Sender:
         await self._receiver.aclose()
 
     async def _sent(self, batch: Sequence[Series]) -> Refusal | None:
-        samples = sum(len(series.points) for series in batch)
+        """Send a batch, and by halves where it is refused for some of its samples: Prometheus then takes none."""
         # Encoding thousands of samples takes longer than a scrape may wait.
         body = await asyncio.to_thread(encode, batch)
-        refusal: Refusal | None = await self._retrying.copy()(self._once, body, samples)
+        refusal: Refusal | None = await self._retrying.copy()(self._once, body, batch)
         if self.waits:
             self.waits = ""
             log.info("the receiver answers again")
-        # One line for all that are refused for one reason: the counters have how many.
+        if not refusal or not divisible(batch, refusal):
+            return refusal
+        middle = len(batch) // 2
+        first = await self._sent(batch[:middle])
+        return await self._sent(batch[middle:]) or first
+
+    def _say(self, refusal: Refusal | None) -> None:
+        """Write one line for all that are refused for one reason: the counters have how many."""
         cause = refusal.cause if refusal else None
         if refusal and cause != self._refused:
-            log.error("the receiver refuses samples", samples=samples, error=str(refusal))
+            log.error("the receiver refuses samples", error=str(refusal))
         elif self._refused and not refusal:
             log.info("the receiver takes samples again")
         self._refused = cause
-        return refusal
 
-    async def _once(self, body: bytes, samples: int) -> Refusal | None:
+    async def _once(self, body: bytes, batch: Sequence[Series]) -> Refusal | None:
+        samples = sum(len(series.points) for series in batch)
         try:
             answer = await self._receiver.post(body)
         except Unavailable as error:
@@ -149,7 +164,9 @@ class Sender:
             raise
         refusal = judged(answer)
         taken = answer.status in OK
-        self._told(Attempt(str(answer.status), samples, taken=taken, refused=refusal is not None))
+        divided = refusal is not None and divisible(batch, refusal)
+        refused = refusal is not None and not divided
+        self._told(Attempt(str(answer.status), samples, taken=taken, refused=refused, divided=divided))
         if not taken and not refusal:
             raise Unavailable("status", f"HTTP {answer.status}: {answer.said}".rstrip(": "), answer.wait)
         return refusal
@@ -167,6 +184,14 @@ def judged(answer: Answer) -> Refusal | None:
     final = CLIENT <= answer.status < SERVER and answer.status != TOO_MANY
     spoken = answer.status >= SERVER and any(words in answer.said for words in PROMETHEUS_500)
     return Refusal(answer.status, answer.said) if final or spoken else None
+
+
+def divisible(batch: Sequence[Series], refusal: Refusal) -> bool:
+    """Whether some of a refused batch may be taken without the others."""
+    if len(batch) == 1 or refusal.cause not in {"taken", "late"}:
+        return False
+    alike = any(words in refusal.said.lower() for words in OF_THEIR_TIME)
+    return not alike or len({at for series in batch for at, _ in series.points}) > 1
 
 
 def batches(series: Iterable[Series]) -> Iterator[list[Series]]:

@@ -20,7 +20,10 @@ URL = "http://prometheus:9090/api/v1/write"
 
 
 class FakeReceiver:
-    """Answers requests one after the other, the last answer for ever, and keeps what came."""
+    """Answers requests one after the other, the last answer for ever, and keeps what came.
+
+    An answer may be a function of the request's body.
+    """
 
     def __init__(self, *answers):
         self.answers = list(answers) or [204]
@@ -30,6 +33,8 @@ class FakeReceiver:
         await request.aread()
         self.requests.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if callable(answer):
+            answer = answer(request.content)
         if isinstance(answer, Exception):
             raise answer
         return answer if isinstance(answer, httpx.Response) else httpx.Response(answer)

@@ -220,7 +220,7 @@ async def test_a_directory_that_can_not_be_written_stops_nothing(world):
     assert set(world.sent) == {DUE, DUE + MINUTE}
 
 
-@pytest.mark.parametrize("words", ["out of order sample", "duplicate sample for timestamp", "label name too long"])
+@pytest.mark.parametrize("words", ["out of order sample", "label name too long"])
 async def test_what_the_receiver_refuses_is_given_up_and_the_next_bucket_is_sent(world, words):
     delivery = world.delivery()
     world.refusal = Refusal(400, words)
@@ -230,6 +230,14 @@ async def test_what_the_receiver_refuses_is_given_up_and_the_next_bucket_is_sent
     await delivery.deliver()
     assert set(world.sent) == {DUE + MINUTE}
     assert world.counts == {"expected": 2, "delivered": 1, "given_up": 1, "late": 0}
+
+
+async def test_a_bucket_that_the_receiver_has_already_is_delivered(world):
+    delivery = world.delivery()
+    world.refusal = Refusal(400, "duplicate sample for timestamp")
+    await delivery.deliver()
+    assert delivery.mark.newest == DUE
+    assert world.counts == {"expected": 1, "delivered": 1, "late": 0}
 
 
 async def test_what_is_refused_for_another_reason_than_its_samples_waits(world):

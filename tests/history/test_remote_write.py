@@ -119,6 +119,47 @@ async def test_a_4xx_drops_the_batch_and_only_that(sending, status):
     assert waits == []
 
 
+def one_time(count, at=1000):
+    return [Series((("__name__", "m"), ("n", str(number))), ((at, number),)) for number in range(count)]
+
+
+def rolling_back(words, objects):
+    """Make a receiver that takes nothing of a request if it objects to anything in it; gives it and what it has."""
+    has = set()
+
+    def answer(body):
+        samples = {(int(labels[1][1]), at) for labels, points in decoded(body) for at, _ in points}
+        if any(objects(number) for number, _ in samples):
+            return httpx.Response(400, text=words)
+        has.update(samples)
+        return httpx.Response(204)
+
+    return answer, has
+
+
+@pytest.mark.parametrize("words", ["duplicate sample for timestamp", "out of order sample"])
+async def test_a_sample_that_is_refused_takes_no_other_with_it(sending, words):
+    answer, has = rolling_back(words, {3, 1700}.__contains__)
+    sender, receiver, attempts, _ = sending(answer)
+    refusal = await sender.send(one_time(2000))
+    assert refusal.said == words
+    assert has == {(number, 1000) for number in range(2000)} - {(3, 1000), (1700, 1000)}
+    assert sum(each.samples for each in attempts if each.taken) == 1998
+    assert sum(each.samples for each in attempts if each.refused) == 2
+    assert len(receiver.requests) < 50
+
+
+async def test_what_is_too_old_for_its_time_is_not_tried_series_by_series(sending):
+    answer, has = rolling_back("out of bounds", lambda _: True)
+    sender, receiver, attempts, _ = sending(answer)
+    assert (await sender.send(one_time(2000))).cause == "late"
+    assert len(receiver.requests) == 1
+    assert [(each.samples, each.refused) for each in attempts] == [(2000, True)]
+    await sender.send([*one_time(10), *one_time(10, 2000)])
+    assert len(receiver.requests) == 4, "one of both times, and one of each"
+    assert has == set()
+
+
 async def test_a_night_of_failures_is_a_line_and_not_a_thousand(sending):
     refused, down = httpx.Response(400, text="out of order sample"), httpx.ConnectError("away")
     sender, *_ = sending(refused, refused, refused, 204, down, down, down, 204)
