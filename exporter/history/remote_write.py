@@ -52,6 +52,9 @@ OF_THEIR_TIME = ("out of bounds", "too old", "too-old")
 
 Cause = Literal["late", "taken", "elsewhere", "other"]
 
+WORST: tuple[Cause, ...] = ("elsewhere", "other", "late", "taken")
+"""Causes by how much is lost if one is taken for a later one."""
+
 HINTS: dict[Cause, str] = {
     "late": "the receiver takes no samples so old; in prometheus.yml set `storage: {tsdb: {out_of_order_time_window: "
     "…}}`, at least `catch_up` long",
@@ -118,13 +121,15 @@ class Sender:
         )
 
     async def send(self, series: Iterable[Series]) -> Refusal | None:
-        """Send samples, in as many requests as it takes, and give why the receiver refused any of them.
+        """Send samples, in as many requests as it takes, and give the worst of why the receiver refused any of them.
 
-        Returns once the receiver has decided about all; while it is away or overloaded, that may take for ever.
+        What is ``elsewhere`` ends the sending. Returns once the receiver has decided about all; while it is away or overloaded, that may take for ever.
         """
         refusal = None
         for batch in batches(series):
-            refusal = await self._sent(batch) or refusal
+            refusal = worse(refusal, await self._sent(batch))
+            if refusal and refusal.cause == "elsewhere":
+                break
         self._say(refusal)
         return refusal
 
@@ -144,7 +149,9 @@ class Sender:
             return refusal
         middle = len(batch) // 2
         first = await self._sent(batch[:middle])
-        return await self._sent(batch[middle:]) or first
+        if first and first.cause == "elsewhere":
+            return first
+        return worse(first, await self._sent(batch[middle:]))
 
     def _say(self, refusal: Refusal | None) -> None:
         """Write one line for all that are refused for one reason: the counters have how many."""
@@ -184,6 +191,13 @@ def judged(answer: Answer) -> Refusal | None:
     final = CLIENT <= answer.status < SERVER and answer.status != TOO_MANY
     spoken = answer.status >= SERVER and any(words in answer.said for words in PROMETHEUS_500)
     return Refusal(answer.status, answer.said) if final or spoken else None
+
+
+def worse(one: Refusal | None, other: Refusal | None) -> Refusal | None:
+    """Give the worse of two refusals, the first of equal ones."""
+    if one is None or other is None:
+        return one or other
+    return min(one, other, key=lambda refusal: WORST.index(refusal.cause))
 
 
 def divisible(batch: Sequence[Series], refusal: Refusal) -> bool:
