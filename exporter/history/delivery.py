@@ -239,20 +239,26 @@ class Delivery:
             async with self._shared.holding:
                 buckets, read_at, _ = await self._fetched(piece)
                 for bucket in buckets:
-                    if reading := ripe.get(bucket.period.end):
-                        await self._settled(mark, reading, bucket, read_at)
+                    reading = ripe.get(bucket.period.end)
+                    if reading and (refusal := await self._settled(mark, reading, bucket, read_at)):
+                        return f"the receiver refuses: {refusal}"
                 await self._store(mark)
         return ""
 
-    async def _settled(self, mark: Watermark, before: Reading, bucket: Bucket, read_at: float) -> None:
+    async def _settled(self, mark: Watermark, before: Reading, bucket: Bucket, read_at: float) -> Refusal | None:
+        """Compare a bucket and send what changed; gives a refusal after which it is to be read once more."""
         found = await asyncio.to_thread(lambda: list(series(bucket)))
         revision, age = await asyncio.to_thread(compare, before, found), read_at - bucket.period.end
         if revision.any:
             # The receiver may keep what it has: then the counters are all that tells of it.
-            await self._send(revision.changed)
+            refusal = await self._send(revision.changed)
+            if refusal and refusal.cause == "elsewhere":
+                await self._store(mark)
+                return refusal
             self._account.revised(revision, age)
         mark.settled.note(before, revision, age)
         mark.unsettled = [each for each in mark.unsettled if each.end != before.end]
+        return None
 
     async def _store(self, mark: Watermark) -> None:
         await asyncio.to_thread(self._shared.watermarks.store, self._query, self._receiver, mark)

@@ -123,7 +123,8 @@ class Sender:
     async def send(self, series: Iterable[Series]) -> Refusal | None:
         """Send samples, in as many requests as it takes, and give the worst of why the receiver refused any of them.
 
-        What is ``elsewhere`` ends the sending. Returns once the receiver has decided about all; while it is away or overloaded, that may take for ever.
+        What is ``elsewhere`` ends the sending. Returns once the receiver has decided about all; while it is away or
+        overloaded, that may take for ever.
         """
         refusal = None
         for batch in batches(series):

@@ -357,6 +357,26 @@ async def test_a_changed_bucket_is_sent_again_and_counted(world):
     assert delivery.mark.settled.revised == 1
 
 
+async def test_a_changed_bucket_waits_for_a_log_in_and_is_counted_once(world):
+    world.vendor.values = lambda _cdn, _start, now: 100 if now < T + HOUR // 2 else 50
+    delivery = world.delivery()
+    await delivery.deliver()
+    world.pass_(DELAY)
+    await delivery.deliver()
+    world.now += HOUR // 2
+    due = delivery.mark.delivered = world.now - DELAY
+    world.refusal = Refusal(401, "Unauthorized")
+    for _ in range(3):
+        await delivery.deliver()
+    assert "check `url` and the log-in" in delivery.trouble
+    assert (world.revisions, len(delivery.mark.unsettled)) == ([], 3)
+    world.refusal = None
+    await delivery.deliver()
+    assert (delivery.trouble, delivery.mark.delivered, delivery.mark.unsettled) == ("", due, [])
+    assert [changed for changed, *_ in world.revisions] == [[50, 50]] * 3
+    assert world.sent[DUE] == [("a", 100), ("b", 100), ("a", 50), ("b", 50)]
+
+
 async def test_what_is_to_settle_survives_a_restart(world):
     world.vendor.values = lambda _cdn, _start, now: 100 if now < T + HOUR // 2 else 50
     await world.delivery().deliver()
