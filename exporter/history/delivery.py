@@ -30,6 +30,10 @@ MOST_KEPT = 16 * 2**20
 """Bytes of what a delivery remembers of buckets until they are settled; beyond it they are not read again."""
 
 
+STEADY = 3600
+"""Seconds without a gap after which the clock counts as right: a gap may have been a clock that went ahead."""
+
+
 class Account(Protocol):
     """Who is told what becomes of the buckets of a delivery."""
 
@@ -101,6 +105,7 @@ class Delivery:
         self._budget = Budget(task.history.requests, shared.clock)
         self._mark: Watermark | None = None
         self._caught_up = True
+        self._steady = shared.clock()
         self._trouble = ""
 
     @property
@@ -168,18 +173,22 @@ class Delivery:
                         return f"the receiver refuses: {refusal}"
                     self._account.waiting((due - mark.delivered) // self._history.step)
         self._caught_up = True
+        if self._shared.clock() - self._steady >= STEADY:
+            mark.safe = max(mark.safe, mark.delivered)
         return ""
 
     def _align(self, mark: Watermark, due: int) -> None:
         """Bring the watermark to where it can go on from: clocks step, and what is too old is given up."""
         step, usual = self._history.step, self._query.interval + 2 * self._history.step
         oldest = -int(-(self._shared.now() - self._history.catch_up) // step) * step
-        if mark.delivered > due + step:
-            log.warning("the clock went back: buckets are delivered again", buckets=(mark.delivered - due) // step)
-            mark.delivered = min(mark.safe, due)
+        # No bucket can have been delivered before its end; a longer delay alone has one that is not due yet.
+        if mark.delivered > self._shared.now():
+            begin = min(mark.safe, due)
+            log.warning("the clock went back: buckets are delivered again", buckets=(mark.delivered - begin) // step)
+            mark.delivered, self._steady = begin, self._shared.clock()
             mark.unsettled = [reading for reading in mark.unsettled if reading.end <= mark.delivered]
         elif due - mark.delivered > usual and self._caught_up:
-            self._caught_up, mark.safe = False, mark.delivered
+            self._caught_up, mark.safe, self._steady = False, mark.delivered, self._shared.clock()
         if due > mark.expected:
             self._account.expected((due - mark.expected) // step)
             mark.expected = due

@@ -314,6 +314,30 @@ async def test_a_clock_that_goes_back_a_little_only_waits(world):
     assert {end: len(found) for end, found in world.sent.items()} == {DUE: 2, DUE + MINUTE: 2}
 
 
+async def test_a_longer_delay_only_waits(world):
+    await settled(world, world.delivery(), 10)
+    sent, asked = {end: len(found) for end, found in world.sent.items()}, len(world.vendor.asked)
+    delivery = world.delivery(more=", delay: 8m")
+    await settled(world, delivery, 5)
+    assert {end: len(found) for end, found in world.sent.items()} == sent
+    assert len(world.vendor.asked) == asked
+    await settled(world, delivery, 10)
+    assert set(Counter(map(len, world.sent.values()))) == {2}
+    assert delivery.mark.delivered == world.now - INTERVAL - 8 * MINUTE
+
+
+async def test_a_clock_that_goes_back_after_a_quiet_hour_repeats_only_what_is_ahead_of_it(world):
+    delivery = world.delivery(", settle: 1d")
+    await settled(world, delivery, 90)
+    before = len(world.vendor.asked)
+    world.now -= 6 * MINUTE
+    await settled(world, delivery, 8)
+    again = {end for end, found in world.sent.items() if len(found) == 4}
+    assert len(again) == 5, "those that end after what is due now"
+    assert len(world.vendor.asked) - before == 7
+    assert world.counts["expected"] == world.counts["delivered"]
+
+
 async def settled(world, delivery, minutes):
     for _ in range(minutes):
         await delivery.deliver()
