@@ -27,19 +27,27 @@ class Budget:
             self._spent.popleft()
         return max(self._requests - len(self._spent), 0)
 
-    def spend(self, requests: int) -> None:
-        """Take in how many were made; an answer of several pages may be more than were left."""
-        self._spent.extend([self._clock()] * requests)
+    def spend(self) -> None:
+        """Take in a request; an answer of several pages may be more than were left."""
+        self._spent.append(self._clock())
 
 
 class Counting:
-    """A source that counts its requests."""
+    """A source whose requests cost a budget, but those that are free."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, budget: Budget) -> None:
         self._source = source
-        self.requests = 0
+        self._budget = budget
+        self._free = 0
+
+    def begin(self, free: int) -> None:
+        """Let so many requests cost nothing."""
+        self._free = free
 
     async def get(self, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]) -> T:
-        """Ask the source."""
-        self.requests += 1
+        """Ask the source: what fails costs as much."""
+        if self._free:
+            self._free -= 1
+        else:
+            self._budget.spend()
         return await self._source.get(request, bounds, read)

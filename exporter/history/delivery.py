@@ -99,10 +99,10 @@ class Delivery:
         self._send = send
         self._account = account
         self._shared = shared
-        self._source = Counting(task.source)
-        self._past: Past = task.provider.past(task.query, task.history.step)
-        self._fetcher = Fetcher(self._source, task.provider, self._past)
         self._budget = Budget(task.history.requests, shared.clock)
+        self._source = Counting(task.source, self._budget)
+        self._past: Past = task.provider.past(task.query, task.history.step)
+        self._fetcher = Fetcher(self._source, task.provider, self._past, lambda: self._budget.left > 0)
         self._mark: Watermark | None = None
         self._caught_up = True
         self._steady = shared.clock()
@@ -161,13 +161,14 @@ class Delivery:
         due = self._due(self._shared.now())
         self._align(mark, due)
         self._account.waiting(max(due - mark.delivered, 0) // self._history.step)
+        # One bucket takes a request for each endpoint: what every interval costs is no catching up.
+        self._source.begin(len(self._past.parts))
         for number, piece in enumerate(pieces(self._past, Window(mark.delivered, due))):
             if number and not self._budget.left:
                 log.debug("catching up waits for its budget", buckets=(due - mark.delivered) // self._history.step)
                 return ""
             async with self._shared.holding:
-                buckets, read_at, requests = await self._fetched(piece)
-                self._budget.spend(requests if number else 0)
+                buckets, read_at = await self._fetched(piece)
                 for bucket in buckets:
                     if refusal := await self._delivered(mark, bucket, read_at):
                         return f"the receiver refuses: {refusal}"
@@ -202,13 +203,11 @@ class Delivery:
             self._account.given_up(lost)
         mark.delivered, mark.told = end, max(mark.told, end)
 
-    async def _fetched(self, piece: Window) -> tuple[Sequence[Bucket], float, int]:
-        """Give a piece's buckets, when it was asked for them, and how many requests that took."""
+    async def _fetched(self, piece: Window) -> tuple[Sequence[Bucket], float]:
+        """Give a piece's buckets, and when it was asked for them."""
         async with self._shared.turn(self._query.source):
-            before, read_at = self._source.requests, self._shared.now()
-            until = self._shared.clock() + self._query.interval
-            buckets = await self._fetcher.buckets(piece, until)
-            return buckets, read_at, self._source.requests - before
+            read_at, until = self._shared.now(), self._shared.clock() + self._query.interval
+            return await self._fetcher.buckets(piece, until), read_at
 
     async def _delivered(self, mark: Watermark, bucket: Bucket, read_at: float) -> Refusal | None:
         """Send one bucket and move the watermark; gives a refusal that may end without the bucket being another."""
@@ -246,7 +245,8 @@ class Delivery:
             return ""
         for piece in pieces(self._past, Window(min(ripe) - self._history.step, max(ripe))):
             async with self._shared.holding:
-                buckets, read_at, _ = await self._fetched(piece)
+                self._source.begin(len(self._past.parts))
+                buckets, read_at = await self._fetched(piece)
                 for bucket in buckets:
                     reading = ripe.get(bucket.period.end)
                     if reading and (refusal := await self._settled(mark, reading, bucket, read_at)):

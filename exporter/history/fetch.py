@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.aggregate import Aggregate
@@ -41,18 +41,24 @@ class _Asking:
 
 
 class Fetcher:
-    """Asks for one query's past. ``source`` is the client of the query's source, ``provider`` its vendor."""
+    """Asks for one query's past. ``source`` is the client of the query's source, ``provider`` its vendor.
 
-    def __init__(self, source: Source, provider: Provider, past: Past) -> None:
+    ``spare`` says whether there may be more requests than one for each piece and page.
+    """
+
+    def __init__(
+        self, source: Source, provider: Provider, past: Past, spare: Callable[[], bool] = lambda: True
+    ) -> None:
         self._source = source
         self._provider = provider
         self._past = past
+        self._spare = spare
 
     async def buckets(self, period: Window, until: float = math.inf) -> tuple[Bucket, ...]:
         """Give all buckets of a period, oldest first; one in which nothing happened has an empty table.
 
-        What the vendor can't answer in time is asked for by halves. No request is repeated after ``until``, on the
-        clock of the source.
+        What the vendor can't answer in time is asked for by halves, as far as there are requests to spare. No request
+        is repeated after ``until``, on the clock of the source.
 
         Raises:
             VendorError: there is no whole answer.
@@ -67,7 +73,7 @@ class Fetcher:
             return await self._buckets(period, until)
         except (TimedOut, ServerError) as error:
             length = (period.end - period.start) // self._past.step
-            if length == 1 or isinstance(error, OutOfTime):
+            if length == 1 or isinstance(error, OutOfTime) or not self._spare():
                 raise
         middle = period.start + length // 2 * self._past.step
         older = await self._piece(Window(period.start, middle), until)

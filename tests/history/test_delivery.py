@@ -282,6 +282,16 @@ async def test_catching_up_keeps_to_its_budget(world):
     assert len(world.vendor.asked) - before == 2
 
 
+async def test_a_vendor_that_is_down_costs_a_request_an_interval_and_the_budget(world):
+    delivery = world.delivery(", catch_up_requests: 5")
+    await delivery.deliver()
+    world.pass_(6 * HOUR)
+    before, world.vendor.error = len(world.vendor.asked), ServerError("down")
+    for _ in range(20):
+        await delivery.deliver()
+    assert len(world.vendor.asked) - before == 20 + 5
+
+
 async def test_a_clock_that_was_ahead_has_its_buckets_delivered_again(world):
     delivery = world.delivery()
     truth = {"now": T}
