@@ -92,7 +92,7 @@ class Deliveries:
         """How each delivery stands, by source and query name."""
         found: defaultdict[tuple[str, str], list[Delivered]] = defaultdict(list)
         for key, running in self._running.items():
-            delivery, waits = running.delivery, running.target.sender.waits
+            delivery, waits = running.delivery, running.target.sender.waits.get(key)
             trouble = delivery.trouble or (f"the receiver takes no samples: {waits}" if waits else "")
             found[key[:2]].append(standing(running.task.query, key[2], delivery.mark, trouble))
         return found
@@ -116,7 +116,8 @@ class Deliveries:
 
     def _delivery(self, task: Task, target: _Target, key: Key) -> Delivery:
         shared = Shared(self._watermarks, self._now, self._clock, self._turns.__getitem__, target.holding)
-        return Delivery(task, key[2], target.sender.send, Account(self._telemetry, key), shared)
+        send = partial(target.sender.send, whose=key)
+        return Delivery(task, key[2], send, Account(self._telemetry, key), shared)
 
     def _end(self, closing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(closing)

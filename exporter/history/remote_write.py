@@ -4,8 +4,9 @@ https://prometheus.io/docs/specs/prw/remote_write_spec/
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import cramjam
@@ -113,55 +114,57 @@ class Sender:
     ) -> None:
         self._receiver = receiver
         self._told = told
-        self.waits = ""
-        """Why samples wait now; empty while the receiver answers."""
-        self._refused: Cause | None = None
-        self._retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Unavailable), wait=_wait, before_sleep=self._waiting, sleep=sleep
-        )
+        self.waits: dict[Hashable, str] = {}
+        """Why samples wait now, by whose they are; empty while the receiver answers."""
+        self._refused: dict[Hashable, Cause] = {}
+        self._retrying = AsyncRetrying(retry=retry_if_exception_type(Unavailable), wait=_wait, sleep=sleep)
 
-    async def send(self, series: Iterable[Series]) -> Refusal | None:
+    async def send(self, series: Iterable[Series], whose: Hashable = None) -> Refusal | None:
         """Send samples, in as many requests as it takes, and give the worst of why the receiver refused any of them.
 
         What is ``elsewhere`` ends the sending. Returns once the receiver has decided about all; while it is away or
-        overloaded, that may take for ever.
+        overloaded, that may take for ever. What is logged of it is told apart by ``whose`` they are.
         """
         refusal = None
         for batch in batches(series):
-            refusal = worse(refusal, await self._sent(batch))
+            refusal = worse(refusal, await self._sent(batch, whose))
             if refusal and refusal.cause == "elsewhere":
                 break
-        self._say(refusal)
+        self._say(refusal, whose)
         return refusal
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._receiver.aclose()
 
-    async def _sent(self, batch: Sequence[Series]) -> Refusal | None:
+    async def _sent(self, batch: Sequence[Series], whose: Hashable) -> Refusal | None:
         """Send a batch, and by halves where it is refused for some of its samples: Prometheus then takes none."""
         # Encoding thousands of samples takes longer than a scrape may wait.
         body = await asyncio.to_thread(encode, batch)
-        refusal: Refusal | None = await self._retrying.copy()(self._once, body, batch)
-        if self.waits:
-            self.waits = ""
+        retrying = self._retrying.copy(before_sleep=partial(self._waiting, whose))
+        try:
+            refusal: Refusal | None = await retrying(self._once, body, batch)
+        finally:
+            # A turn that is cancelled waits no more either.
+            waited = self.waits.pop(whose, "")
+        if waited and not self.waits:
             log.info("the receiver answers again")
         if not refusal or not divisible(batch, refusal):
             return refusal
         middle = len(batch) // 2
-        first = await self._sent(batch[:middle])
+        first = await self._sent(batch[:middle], whose)
         if first and first.cause == "elsewhere":
             return first
-        return worse(first, await self._sent(batch[middle:]))
+        return worse(first, await self._sent(batch[middle:], whose))
 
-    def _say(self, refusal: Refusal | None) -> None:
+    def _say(self, refusal: Refusal | None, whose: Hashable) -> None:
         """Write one line for all that are refused for one reason: the counters have how many."""
-        cause = refusal.cause if refusal else None
-        if refusal and cause != self._refused:
+        if not refusal:
+            if self._refused.pop(whose, None):
+                log.info("the receiver takes samples again")
+        elif refusal.cause != self._refused.get(whose):
             log.error("the receiver refuses samples", error=str(refusal))
-        elif self._refused and not refusal:
-            log.info("the receiver takes samples again")
-        self._refused = cause
+            self._refused[whose] = refusal.cause
 
     async def _once(self, body: bytes, batch: Sequence[Series]) -> Refusal | None:
         samples = sum(len(series.points) for series in batch)
@@ -179,12 +182,12 @@ class Sender:
             raise Unavailable("status", f"HTTP {answer.status}: {answer.said}".rstrip(": "), answer.wait)
         return refusal
 
-    def _waiting(self, state: RetryCallState) -> None:
+    def _waiting(self, whose: Hashable, state: RetryCallState) -> None:
         """Say once that samples wait: a line for each attempt of a night hides what else happened."""
         error = str(state.outcome.exception()) if state.outcome else ""
         if not self.waits:
             log.warning("the receiver takes no samples; they wait, and are sent again", error=error)
-        self.waits = error or "no answer"
+        self.waits[whose] = error or "no answer"
 
 
 def judged(answer: Answer) -> Refusal | None:

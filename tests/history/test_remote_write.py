@@ -198,6 +198,36 @@ async def test_a_night_of_failures_is_a_line_and_not_a_thousand(sending):
     assert "out_of_order_time_window" in lines[0]["error"]
 
 
+async def test_a_query_that_is_always_refused_is_a_line_beside_one_that_is_taken(sending):
+    sender, *_ = sending(*[httpx.Response(400, text="label too long"), 204] * 10)
+    with capture_logs() as lines:
+        for _ in range(10):
+            await sender.send([PLAYS], "one")
+            await sender.send([PLAYS], "other")
+    assert [line["event"] for line in lines] == ["the receiver refuses samples"]
+
+
+async def test_a_receiver_that_fails_for_one_query_alone_answers_again_once_it_does_for_all(sending):
+    down = httpx.Response(500, text="no space left")
+    sender, *_ = sending(down, down, 204, down, 204)
+    seen = []
+
+    async def sleep(_):
+        seen.append(dict(sender.waits))
+        if len(seen) == 1:
+            await sender.send([PLAYS], "other")
+
+    sender._retrying.sleep = sleep
+    with capture_logs() as lines:
+        await sender.send([PLAYS], "one")
+    assert [line["event"] for line in lines] == [
+        "the receiver takes no samples; they wait, and are sent again",
+        "the receiver answers again",
+    ]
+    assert seen[1].keys() == {"one", "other"}
+    assert sender.waits == {}
+
+
 @pytest.mark.parametrize(
     ("status", "said", "cause"),
     [
