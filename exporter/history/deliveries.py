@@ -27,6 +27,9 @@ log = structlog.get_logger(__name__)
 HELD = 4
 """Answers that wait for one receiver at the same time: what is read is held in memory until it is taken."""
 
+PATIENCE = 300.0
+"""Seconds after which a turn ends whose samples the receiver does not decide about: others wait for their own."""
+
 
 @dataclass(slots=True)
 class _Target:
@@ -76,8 +79,10 @@ class Deliveries:
                 same = was is not None and was.task == task and was.target is target
                 self._running[key] = was if was and same else _Running(task, target, self._delivery(task, target, key))
         for key, running in before.items():
-            if running.turn and self._running.get(key) is not running:
-                running.turn.cancel()
+            if self._running.get(key) is not running:
+                running.target.sender.waits.pop(key, None)
+                if running.turn:
+                    running.turn.cancel()
         self._telemetry.configured(self._running)
 
     def wake(self, query: tuple[str, str]) -> None:
@@ -116,7 +121,7 @@ class Deliveries:
 
     def _delivery(self, task: Task, target: _Target, key: Key) -> Delivery:
         shared = Shared(self._watermarks, self._now, self._clock, self._turns.__getitem__, target.holding)
-        send = partial(target.sender.send, whose=key)
+        send = partial(target.sender.send, whose=key, patience=PATIENCE)
         return Delivery(task, key[2], send, Account(self._telemetry, key), shared)
 
     def _end(self, closing: Coroutine[Any, Any, None]) -> None:

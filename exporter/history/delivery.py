@@ -15,6 +15,7 @@ from structlog.contextvars import bound_contextvars
 from exporter.gather import Source
 from exporter.history.budget import Budget, Counting
 from exporter.history.fetch import Fetcher, pieces
+from exporter.history.receiver import Unavailable
 from exporter.history.remote_write import Refusal
 from exporter.history.series import series
 from exporter.history.settlement import TOGETHER, Reading, Revision, compare
@@ -82,7 +83,10 @@ class Task:
 
 
 class Delivery:
-    """Delivers a query's buckets. ``send`` gives them to the receiver, and returns once it has decided."""
+    """Delivers a query's buckets.
+
+    ``send`` gives them to the receiver, and returns once it has decided; where it does not, it raises `Unavailable`.
+    """
 
     def __init__(
         self,
@@ -127,6 +131,8 @@ class Delivery:
                 trouble = await self._catch_up(mark) or await self._settle(mark)
             except VendorError as error:
                 trouble = f"{error.reason}: {error}"
+            except Unavailable as error:
+                trouble = f"the receiver takes no samples: {error}"
             if trouble and not self._trouble:
                 log.warning("history waits", error=trouble)
             elif self._trouble and not trouble:

@@ -4,6 +4,7 @@ https://prometheus.io/docs/specs/prw/remote_write_spec/
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Literal
 
 import cramjam
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from exporter.history.messages import WriteRequest
 from exporter.history.receiver import Answer, Receiver, Unavailable
@@ -117,17 +118,26 @@ class Sender:
         self.waits: dict[Hashable, str] = {}
         """Why samples wait now, by whose they are; empty while the receiver answers."""
         self._refused: dict[Hashable, Cause] = {}
-        self._retrying = AsyncRetrying(retry=retry_if_exception_type(Unavailable), wait=_wait, sleep=sleep)
+        self._retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Unavailable), wait=_wait, sleep=sleep, reraise=True
+        )
 
-    async def send(self, series: Iterable[Series], whose: Hashable = None) -> Refusal | None:
+    async def send(
+        self, series: Iterable[Series], whose: Hashable = None, patience: float = math.inf
+    ) -> Refusal | None:
         """Send samples, in as many requests as it takes, and give the worst of why the receiver refused any of them.
 
         What is ``elsewhere`` ends the sending. Returns once the receiver has decided about all; while it is away or
-        overloaded, that may take for ever. What is logged of it is told apart by ``whose`` they are.
+        overloaded, no request is repeated after ``patience`` seconds. What is logged of it is told apart by ``whose``
+        they are.
+
+        Raises:
+            Unavailable: the receiver has not decided by then.
         """
+        retrying = self._retrying.copy(before_sleep=partial(self._waiting, whose), stop=stop_after_delay(patience))
         refusal = None
         for batch in batches(series):
-            refusal = worse(refusal, await self._sent(batch, whose))
+            refusal = worse(refusal, await self._sent(batch, whose, retrying))
             if refusal and refusal.cause == "elsewhere":
                 break
         self._say(refusal, whose)
@@ -137,25 +147,24 @@ class Sender:
         """Close all connections."""
         await self._receiver.aclose()
 
-    async def _sent(self, batch: Sequence[Series], whose: Hashable) -> Refusal | None:
+    async def _sent(self, batch: Sequence[Series], whose: Hashable, retrying: AsyncRetrying) -> Refusal | None:
         """Send a batch, and by halves where it is refused for some of its samples: Prometheus then takes none."""
         # Encoding thousands of samples takes longer than a scrape may wait.
         body = await asyncio.to_thread(encode, batch)
-        retrying = self._retrying.copy(before_sleep=partial(self._waiting, whose))
         try:
-            refusal: Refusal | None = await retrying(self._once, body, batch)
-        finally:
-            # A turn that is cancelled waits no more either.
-            waited = self.waits.pop(whose, "")
-        if waited and not self.waits:
+            refusal: Refusal | None = await retrying.copy()(self._once, body, batch)
+        except asyncio.CancelledError:
+            self.waits.pop(whose, None)
+            raise
+        if self.waits.pop(whose, "") and not self.waits:
             log.info("the receiver answers again")
         if not refusal or not divisible(batch, refusal):
             return refusal
         middle = len(batch) // 2
-        first = await self._sent(batch[:middle], whose)
+        first = await self._sent(batch[:middle], whose, retrying)
         if first and first.cause == "elsewhere":
             return first
-        return worse(first, await self._sent(batch[middle:], whose))
+        return worse(first, await self._sent(batch[middle:], whose, retrying))
 
     def _say(self, refusal: Refusal | None, whose: Hashable) -> None:
         """Write one line for all that are refused for one reason: the counters have how many."""

@@ -8,6 +8,7 @@ import pytest
 
 from exporter.config import load
 from exporter.history.delivery import Delivery, Shared, Task
+from exporter.history.receiver import Unavailable
 from exporter.history.remote_write import Refusal
 from exporter.history.watermark import SUFFIX, Watermarks
 from exporter.providers.errors import ServerError
@@ -251,6 +252,17 @@ async def test_what_is_refused_for_another_reason_than_its_samples_waits(world):
     await delivery.deliver()
     assert set(world.sent) == {DUE + minute * MINUTE for minute in range(4)}
     assert world.counts["given_up"] == 0
+
+
+async def test_a_receiver_that_does_not_decide_ends_the_turn_and_not_the_history(world):
+    delivery = world.delivery()
+    world.refusal = Unavailable("status", "HTTP 500: no space left")
+    await delivery.deliver()
+    assert delivery.trouble == "the receiver takes no samples: HTTP 500: no space left"
+    world.refusal = None
+    world.pass_(INTERVAL)
+    await delivery.deliver()
+    assert (set(world.sent), delivery.trouble) == ({DUE, DUE + MINUTE}, "")
 
 
 async def test_what_is_older_than_catch_up_is_given_up(world):

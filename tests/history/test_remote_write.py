@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from exporter.history import remote_write
 from exporter.history.messages import WriteRequest
-from exporter.history.receiver import Answer
+from exporter.history.receiver import Answer, Unavailable
 from exporter.history.remote_write import Refusal, batches, encode, judged
 from exporter.model import Series
 
@@ -196,6 +196,17 @@ async def test_a_night_of_failures_is_a_line_and_not_a_thousand(sending):
         "the receiver answers again",
     ]
     assert "out_of_order_time_window" in lines[0]["error"]
+
+
+async def test_patience_ends_the_repeats_and_not_the_sending(sending):
+    sender, receiver, *_ = sending(503, 503, 204)
+    with capture_logs() as lines:
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="HTTP 503"):
+                await sender.send([PLAYS], "one", patience=0)
+        assert await sender.send([PLAYS], "one", patience=0) is None
+    assert len(receiver.requests) == 3
+    assert lines == []
 
 
 async def test_a_query_that_is_always_refused_is_a_line_beside_one_that_is_taken(sending):
