@@ -16,7 +16,7 @@ from exporter.gather import Source
 from exporter.history.budget import Budget, Counting
 from exporter.history.fetch import Fetcher, pieces
 from exporter.history.receiver import Unavailable
-from exporter.history.remote_write import Refusal
+from exporter.history.refusal import Refusal
 from exporter.history.series import series
 from exporter.history.settlement import TOGETHER, Reading, Revision, compare
 from exporter.history.watermark import DamagedError, Watermark, Watermarks

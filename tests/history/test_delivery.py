@@ -9,7 +9,7 @@ import pytest
 from exporter.config import load
 from exporter.history.delivery import Delivery, Shared, Task
 from exporter.history.receiver import Unavailable
-from exporter.history.remote_write import Refusal
+from exporter.history.refusal import Refusal
 from exporter.history.watermark import SUFFIX, Watermarks
 from exporter.providers.errors import ServerError
 
