@@ -22,15 +22,21 @@ class Prometheus:
         self.sender = Sender(Receiver(settings, now=time.time))
 
     async def send(self, *points):
-        """Send points, given as minutes and value."""
-        labels = (("__name__", "plays"), ("cdn", "a"))
+        """Send points of one CDN, given as minutes and value."""
+        return await self.sender.send([self.series("a", *points)])
+
+    def series(self, cdn, *points):
         at = [((self.begin + round(minute * MINUTE)) * 1000, value) for minute, value in points]
-        return await self.sender.send([Series(labels, tuple(at))])
+        return Series((("__name__", "plays"), ("cdn", cdn)), tuple(at))
 
     @property
     def stored(self):
         found = self._receiver.points("plays", self.begin - 5 * MINUTE, self.begin + 60 * MINUTE)
         return {(at - self.begin) // MINUTE: value for (_, at), value in found.items()}
+
+    @property
+    def values(self):
+        return sorted(self._receiver.points("plays", self.begin - 5 * MINUTE, self.begin + 60 * MINUTE).values())
 
 
 @pytest.fixture
@@ -56,6 +62,15 @@ async def test_late_buckets_are_taken_and_those_that_have_changed_are_not(promet
     refusal = await prometheus.send((5, 600))
     assert (refusal.status, refusal.cause) == (400, "taken")
     assert prometheus.stored == {0: 1, 3: 4, 5: 6}
+
+
+@pytest.mark.real("prometheus")
+async def test_a_changed_bucket_costs_no_other_series_its_sample(prometheus):
+    await prometheus.send((0, 1))
+    cdns = {"a": 2, "b": 3, "c": 4, "d": 5}
+    refusal = await prometheus.sender.send([prometheus.series(cdn, (0, value)) for cdn, value in cdns.items()])
+    assert (refusal.status, refusal.cause) == (400, "taken")
+    assert prometheus.values == [1, 3, 4, 5]
 
 
 @pytest.mark.real("prometheus")
