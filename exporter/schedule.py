@@ -116,6 +116,9 @@ class Schedule:
         """Start no more polls, and cancel those that run."""
         if self._watch:
             self._watch.cancel()
+        # APScheduler does so a round of the loop later, when the clients may be closed already.
+        for poll in self._polls.values():
+            poll.cancel()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
