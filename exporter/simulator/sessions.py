@@ -6,12 +6,11 @@ sampled minutes only (see ``grid.sampled``): a list, unlike a sum, can't be weig
 """
 
 import math
-import uuid
 from functools import lru_cache
 from typing import NamedTuple
 
 from exporter.simulator import grid
-from exporter.simulator.arithmetic import ratio, uniform, whole
+from exporter.simulator.arithmetic import identity, ratio, uniform, whole
 from exporter.simulator.places import DEVICES, PLACES
 from exporter.simulator.world import MOST_SAMPLES, Figures, Group, minute_cells
 
@@ -53,6 +52,7 @@ def watched(session: Session, until: int) -> float:
     return max(0.0, min(session.end, until) - session.start - session.startup)
 
 
+@lru_cache(maxsize=16384)
 def group(session: Session, until: int) -> Group:
     """Give a session as a group of one, so that every metric can be computed for it."""
     playing = status(session, until) != "LOADED" and session.startup is not None
@@ -106,22 +106,22 @@ def begun(minute: int) -> tuple[Session, ...]:
             continue
         (chance,) = uniform(1, "sessions", minute, place)
         count = whole(figures.attempts * SHARE, chance)
-        chances = uniform(CHANCES * count, "session", minute, place)
+        # Most places have none in most minutes.
+        chances = uniform(CHANCES * count, "session", minute, place) if count else ()
         for number in range(count):
             u = chances[CHANCES * number : CHANCES * number + CHANCES]
-            identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{minute}/{place}/{number}"))
-            found.append(_session(identity, place, minute, figures, u))
+            found.append(_session(identity(f"{minute}/{place}/{number}"), place, minute, figures, u))
     return tuple(sorted(found, key=lambda session: (session.start, session.identity)))
 
 
-def _session(identity: str, place: int, minute: int, sums: Figures, u: tuple[float, ...]) -> Session:
+def _session(name: str, place: int, minute: int, sums: Figures, u: tuple[float, ...]) -> Session:
     """Make a session from the sums of its place's minute and seven chances."""
     start = 60 * minute + int(60 * u[0])
     fate = u[1] * sums.attempts
     failed = fate < sums.failures
     if failed or fate < sums.failures + sums.exits:
         return Session(
-            identity, place, start, start + GIVES_UP, None, failed, 0.0, int(failed), int(failed), switched=False
+            name, place, start, start + GIVES_UP, None, failed, 0.0, int(failed), int(failed), switched=False
         )
     startup = _skewed(ratio(sums.startup, sums.plays) or 0.0, u[2])
     length = max(5.0, LONGEST * u[3] ** 2)
@@ -130,7 +130,7 @@ def _session(identity: str, place: int, minute: int, sums: Figures, u: tuple[flo
     errors = int(broken) + int(u[6] < stalled)
     switched = u[6] * sums.plays < sums.switches
     end = start + math.ceil(startup + length)
-    return Session(identity, place, start, end, startup, failed, stalled, errors, int(broken), switched)
+    return Session(name, place, start, end, startup, failed, stalled, errors, int(broken), switched)
 
 
 def _skewed(mean: float, chance: float) -> float:

@@ -1,7 +1,8 @@
 """``listsessions``: its parameters, and one row a session."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from exporter.simulator import sessions
 from exporter.simulator.places import DIMENSIONS, PLACES
@@ -87,17 +88,23 @@ def parse(params: Mapping[str, str]) -> SessionQuery:
 def answer(query: SessionQuery, now: int) -> Row:
     """Give the page that is asked for."""
     until = min(query.end, now)  # nothing has happened yet after now
-    found = sessions.listed(query.start, until, started=query.started, every=query.every)
-    wanted = [session for session in found if _admits(query, session, until)]
-    if query.order_by is not None:
-        name = query.order_by
-        wanted = ordered(wanted, lambda session: _column(session, name, until), descending=query.descending)
     return page(
-        wanted,
+        _wanted(replace(query, columns=(), limit=0, offset=0), until),
         lambda session: {name: _column(session, name, until) for name in ("sessionid", *query.columns)},
         limit=query.limit,
         offset=query.offset,
     )
+
+
+@lru_cache(maxsize=8)
+def _wanted(query: SessionQuery, until: int) -> Sequence[Session]:
+    """List what is admitted in the order that is asked for, once for all pages; their rows and place are left open."""
+    found = sessions.listed(query.start, until, started=query.started, every=query.every)
+    wanted = [session for session in found if _admits(query, session, until)]
+    if query.order_by is None:
+        return wanted
+    name = query.order_by
+    return ordered(wanted, lambda session: _column(session, name, until), descending=query.descending)
 
 
 def _admits(query: SessionQuery, session: Session, until: int) -> bool:
