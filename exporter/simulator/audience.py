@@ -84,6 +84,7 @@ BREAKDOWNS: Mapping[str, Breakdown] = {
 }
 
 
+@lru_cache(maxsize=16384)
 def watching(content_id: int, minute: int) -> int:
     """Count the viewers of a content in a Unix minute."""
     content = CONTENTS[content_id]

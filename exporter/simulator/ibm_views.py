@@ -1,11 +1,12 @@
 """What IBM tells about single views: seconds watched, segments, and the viewers who are known by name."""
 
-import uuid
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from exporter.simulator import audience, grid, viewers
+from exporter.simulator.arithmetic import identity
 from exporter.simulator.ibm_page import Row, time
 from exporter.simulator.ibm_params import Question
 from exporter.simulator.viewing import Segment, overlapping
@@ -73,7 +74,7 @@ def selected(asked: Question, now: float, *, spanning: bool) -> list[Segment]:
 def view(segment: Segment, now: float) -> Row:
     """Write a segment as a ``View``; who is not known by name has an identifier of null, or none at all."""
     person = viewers.person(segment)
-    row = _attributes(segment, now) | {"view_id": _identity(segment)}
+    row = _attributes(segment, finished=_is_finished(segment, now)) | {"view_id": _identity(segment)}
     # The id is a number in one view and a string in the next, as in the vendor's examples.
     row["content_id"] = segment.content_id if segment.number % 2 else str(segment.content_id)
     if person.identifier or segment.minute % 2:
@@ -94,7 +95,9 @@ def viewers_of(segments: Sequence[Segment], part: str) -> list[Viewer]:
 def viewer(found: Viewer, now: float) -> Row:
     """Write one viewer."""
     identifier, segments = found
-    rows = [_attributes(segment, now) | {"id": _identity(segment)} for segment in segments]
+    rows = [
+        _attributes(segment, finished=_is_finished(segment, now)) | {"id": _identity(segment)} for segment in segments
+    ]
     last = max(min(segment.end, int(now)) for segment in segments)
     return {
         "last_activity": time(last, viewers.OFFSETS[len(segments) % 2]),
@@ -108,13 +111,18 @@ def _is_finished(segment: Segment, now: float) -> bool:
     return not segment.lost and segment.end <= now
 
 
+@lru_cache(maxsize=16384)
 def _identity(segment: Segment) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, repr((*segment.view, segment.part))))
+    return identity(repr((*segment.view, segment.part)))
 
 
-def _attributes(segment: Segment, now: float) -> Row:
-    """Give what ``View`` and the segments of a ``Viewer`` have in common; live has no position."""
-    person, finished = viewers.person(segment), _is_finished(segment, now)
+@lru_cache(maxsize=16384)
+def _attributes(segment: Segment, *, finished: bool) -> Row:
+    """Give what ``View`` and the segments of a ``Viewer`` have in common; live has no position.
+
+    Nobody may change it: several lists ask for the same hour.
+    """
+    person = viewers.person(segment)
     hours = viewers.OFFSETS[segment.number % 2]
     position = segment.position if audience.CONTENTS[segment.content_id].kind == "recorded" else None
     reached = segment.end - segment.start if finished else 0

@@ -1,7 +1,7 @@
 """Who is behind a view: where they are, on what, and under which name. Made up, and the same every time."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -40,15 +40,20 @@ class Agent(NamedTuple):
     is_mobile: bool
 
     @property
-    def device_info(self) -> dict[str, object]:
+    def device_info(self) -> Mapping[str, object]:
         """What the vendor parses from it: versions stay unknown below the major one."""
-        family, brand, model = self.device
-        version = {"minor": None, "patch": None}
-        return {
-            "browser": {"family": self.browser[0], "major": self.browser[1], **version},
-            "os": {"family": self.os[0], "major": self.os[1], **version, "patch_minor": None},
-            "device": {"family": family, "brand": brand, "model": model},
-        }
+        return _device_info(self)
+
+
+@cache
+def _device_info(agent: Agent) -> Mapping[str, object]:
+    family, brand, model = agent.device
+    version = {"minor": None, "patch": None}
+    return {
+        "browser": {"family": agent.browser[0], "major": agent.browser[1], **version},
+        "os": {"family": agent.os[0], "major": agent.os[1], **version, "patch_minor": None},
+        "device": {"family": family, "brand": brand, "model": model},
+    }
 
 
 # Two for each of the audience's devices, the first of which is the more common.
@@ -85,7 +90,7 @@ class Person(NamedTuple):
     view_session_id: str
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def _at(view: tuple[int, int, int]) -> Person:
     named, member, onsite, first, second = uniform(5, "view", *view)
     identifier, key = None, view
@@ -94,17 +99,24 @@ def _at(view: tuple[int, int, int]) -> Person:
         # Most names are e-mail addresses, as the vendor warns.
         identifier = f"viewer-{number:04}@example.com" if number % 5 else f"crm-{number:04}"
         key = (number, 0, 0)
-    where, on_what, which, *client = uniform(5, "person", *key)
-    country, city = CITIES[_pick(PLACES, where)]
+    (country, city), agent, client_id = _habits(key)
     return Person(
         identifier=identifier,
         country=country,
         city=city,
-        agent=AGENTS[_pick(DEVICES, on_what)][int(which * which * 2)],
+        agent=agent,
         view_type="onsite" if onsite < ONSITE else "offsite",
-        client_id=str(int(client[0] * 2**32) << 32 | int(client[1] * 2**32)),
+        client_id=client_id,
         view_session_id=f"{int(first * 2**32):08x}:{int(second * 2**32):08x}",
     )
+
+
+@lru_cache(maxsize=16384)
+def _habits(key: tuple[int, int, int]) -> tuple[tuple[str, str], Agent, str]:
+    """Give where a person is, on what, and the id of their client; those with a name come back."""
+    where, on_what, which, *client = uniform(5, "person", *key)
+    agent = AGENTS[_pick(DEVICES, on_what)][int(which * which * 2)]
+    return CITIES[_pick(PLACES, where)], agent, str(int(client[0] * 2**32) << 32 | int(client[1] * 2**32))
 
 
 def person(segment: Segment) -> Person:

@@ -45,7 +45,7 @@ class Segment(NamedTuple):
         return max(0, min(self.end, end) - max(self.start, start))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def overlapping(contents: tuple[int, ...], start: int, end: int, step: int) -> tuple[tuple[Segment, int], ...]:
     """Give the segments that have a part in ``[start, end)``, oldest first, and for how many each stands."""
     minutes = grid.sampled(start - LONGEST - grid.MINUTE, end, step)
