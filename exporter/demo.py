@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import click
 
@@ -31,8 +31,8 @@ def example() -> str:
 
 
 @contextlib.asynccontextmanager
-async def vendors() -> AsyncIterator[Callable[[], Config]]:
-    """Run the simulated vendors, and give what loads the example's configuration pointed at them."""
+async def serving() -> AsyncIterator[Mapping[str, str]]:
+    """Run the simulated vendors, and give the variables that point the example's configuration at them."""
     smartsight = SmartSight(
         api_key=CREDENTIALS["SMARTSIGHT_API_KEY"],
         customer_id=CREDENTIALS["SMARTSIGHT_CUSTOMER_ID"],
@@ -44,13 +44,19 @@ async def vendors() -> AsyncIterator[Callable[[], Config]]:
         client_id=CREDENTIALS["IBM_CLIENT_ID"], client_secret=CREDENTIALS["IBM_CLIENT_SECRET"], clock=time.time
     )
     async with serve(smartsight.app) as smartsight_url, serve(ibm.app) as ibm_url:
-        env = {
+        yield {
             **CREDENTIALS,
             "SMARTSIGHT_URL": smartsight_url,
             "SMARTSIGHT_TOKEN_URL": smartsight_url + TOKEN_PATH,
             "IBM_URL": f"{ibm_url}/v1",
             "IBM_TOKEN_URL": f"{ibm_url}/oauth2/token",
         }
+
+
+@contextlib.asynccontextmanager
+async def vendors() -> AsyncIterator[Callable[[], Config]]:
+    """Run the simulated vendors, and give what loads the example's configuration pointed at them."""
+    async with serving() as env:
         yield lambda: load(example(), name="config.example.yaml", env=env)
 
 
