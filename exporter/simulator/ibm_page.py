@@ -2,11 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from typing import TypeVar
+
+import msgspec
+from starlette.responses import JSONResponse
 
 from exporter.simulator.ibm_params import Question
 
 T = TypeVar("T")
+
+
+class Json(JSONResponse):
+    """The same bytes as starlette's, several times as fast: an hour has thousands of views, and no floats."""
+
+    def render(self, content: object) -> bytes:
+        """Write it."""
+        return msgspec.json.encode(content)
+
+
 Row = dict[str, object]
 
 
@@ -28,5 +42,9 @@ def page(path: str, asked: Question, kind: str, items: Sequence[T], row: Callabl
 
 def time(second: int, hours: int = 0) -> str:
     """Write a Unix second as ISO 8601, as a clock some hours ahead of UTC shows it."""
-    zone = timezone(timedelta(hours=hours)) if hours else UTC
-    return datetime.fromtimestamp(second, zone).isoformat()
+    return datetime.fromtimestamp(second, _zone(hours)).isoformat()
+
+
+@cache
+def _zone(hours: int) -> timezone:
+    return timezone(timedelta(hours=hours)) if hours else UTC

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from exporter.simulator import audience, grid, ibm_views
-from exporter.simulator.ibm_page import Row, page, time
+from exporter.simulator.ibm_page import Json, Row, page, time
 from exporter.simulator.ibm_params import Accepts, Question, question
 from exporter.simulator.vendor import Clock, Endpoint, Refused, Vendor, form, is_form, jwt, params
 
@@ -155,7 +155,7 @@ class IbmVideo(Vendor):
         asked, now = question(request, accepts), self._clock()
         found = ibm_views.selected(asked, now, spanning=self.spanning)
         path = request.url.path.removeprefix(BASE)
-        return JSONResponse(page(path, asked, "View", found, lambda segment: ibm_views.view(segment, now)))
+        return Json(page(path, asked, "View", found, lambda segment: ibm_views.view(segment, now)))
 
     async def _channel_views(self, request: Request) -> Response:
         return await self._views(request, VIEWS_OF_CHANNEL)
@@ -165,11 +165,11 @@ class IbmVideo(Vendor):
         segments = ibm_views.selected(asked, now, spanning=self.spanning)
         found = ibm_views.viewers_of(segments, asked.viewer)
         path = request.url.path.removeprefix(BASE)
-        return JSONResponse(page(path, asked, "Viewer", found, lambda viewer: ibm_views.viewer(viewer, now)))
+        return Json(page(path, asked, "Viewer", found, lambda viewer: ibm_views.viewer(viewer, now)))
 
 
 def _sent(request: Request, asked: Question, kind: str, rows: list[Row]) -> Response:
-    return JSONResponse(page(request.url.path.removeprefix(BASE), asked, kind, rows, dict))
+    return Json(page(request.url.path.removeprefix(BASE), asked, kind, rows, dict))
 
 
 def _counted(asked: Question, dimension: str, now: float) -> Iterator[tuple[object, int, int]]:

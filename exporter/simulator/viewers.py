@@ -1,6 +1,7 @@
 """Who is behind a view: where they are, on what, and under which name. Made up, and the same every time."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import accumulate
 from typing import NamedTuple
@@ -76,6 +77,8 @@ AGENTS: Mapping[Point, tuple[Agent, Agent]] = {
     ),
 }
 ONSITE = SOURCES["video.ibm.com"]
+PLACES_UPTO = tuple(PLACES), tuple(accumulate(PLACES.values()))
+DEVICES_UPTO = tuple(DEVICES), tuple(accumulate(DEVICES.values()))
 
 
 class Person(NamedTuple):
@@ -115,8 +118,8 @@ def _at(view: tuple[int, int, int]) -> Person:
 def _habits(key: tuple[int, int, int]) -> tuple[tuple[str, str], Agent, str]:
     """Give where a person is, on what, and the id of their client; those with a name come back."""
     where, on_what, which, *client = uniform(5, "person", *key)
-    agent = AGENTS[_pick(DEVICES, on_what)][int(which * which * 2)]
-    return CITIES[_pick(PLACES, where)], agent, str(int(client[0] * 2**32) << 32 | int(client[1] * 2**32))
+    agent = AGENTS[_pick(*DEVICES_UPTO, on_what)][int(which * which * 2)]
+    return CITIES[_pick(*PLACES_UPTO, where)], agent, str(int(client[0] * 2**32) << 32 | int(client[1] * 2**32))
 
 
 def person(segment: Segment) -> Person:
@@ -124,7 +127,7 @@ def person(segment: Segment) -> Person:
     return _at(segment.view)
 
 
-def _pick(shares: Mapping[Point, float], chance: float) -> Point:
-    """Choose by shares that add up to 1."""
-    pairs = zip(shares, accumulate(shares.values()), strict=True)
-    return next((name for name, share in pairs if chance < share), next(iter(shares)))
+def _pick(names: Sequence[Point], upto: Sequence[float], chance: float) -> Point:
+    """Choose by shares that add up to 1, given by their sums."""
+    number = bisect_right(upto, chance)
+    return names[number] if number < len(names) else names[0]
