@@ -76,8 +76,8 @@ class Tally:
 
     @property
     def good(self) -> bool:
-        """Whether there is something, all is as it should be, and nothing lies elsewhere."""
-        return bool(self.same) and not (self.different or self.missing or self.extra) and self.held == self.same
+        """Whether all is as it should be, and nothing lies elsewhere."""
+        return not (self.different or self.missing or self.extra) and self.held == self.same
 
 
 class Phases:
@@ -212,7 +212,9 @@ def show(tallies: Mapping[str, Tally]) -> bool:
     for name, tally in tallies.items():
         if not tally.good:
             print(f"{name} is not the vendor's own answer: {tally.example or 'samples lie outside of the period'}")
-    return all(tally.good for tally in tallies.values())
+        elif not tally.same:
+            print(f"{name} has no samples: no hour as a whole meets its condition, says the vendor, too")
+    return any(tally.same for tally in tallies.values()) and all(tally.good for tally in tallies.values())
 
 
 async def prove(days: int, directory: Path) -> bool:
@@ -221,8 +223,9 @@ async def prove(days: int, directory: Path) -> bool:
     urls, spent = spawn.SimpleQueue(), spawn.Value("d", 0.0)
     vendors = spawn.Process(target=vend, args=(urls, spent), daemon=True)
     vendors.start()
-    # What is asked for has settled: the demo's queries wait two minutes.
-    end = (int(time.time()) - 600) // DAY * DAY
+    # What is asked for must have settled: a view lasts up to 54 minutes, and until then it is an unfinished one, which
+    # `views_of_a_channel` leaves out. The example's `delay` does not wait for that.
+    end = (int(time.time()) - HOUR) // DAY * DAY
     start, phases = end - days * DAY, Phases(spent)
     queries = [each for each in yaml.safe_load(demo.example())["queries"] if each["name"] not in WITHOUT]
     print(f"{len(queries)} queries from {shown(start)} to {shown(end)}, by the hour", flush=True)
