@@ -1,16 +1,19 @@
 """What the exporter says of itself (contract section 4, Itself), rendered by prometheus-client."""
 
 import platform
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from itertools import chain
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics import exposition as openmetrics
 
 import exporter
+from exporter.by_query import ByQuery, Durations, Numbers
 from exporter.exposition import Format
 from exporter.model import Exchange, Outcome, Query
 from exporter.shard import ONLY, Shard
@@ -21,28 +24,50 @@ BY_QUERY = ("source", "query")
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 200)
 """Buckets for the vendors' answers: IBM may take 60 s, SmartSight 200."""
 
+POLL_SECONDS = (0.25, 1, 5, 15, 60, 200)
+"""Fewer for whole polls: queries may be thousands, where sources are tens."""
+
 RENDER: dict[Format, Callable[[Any], bytes]] = {
     Format.TEXT: prometheus_client.generate_latest,
     Format.OPENMETRICS: openmetrics.generate_latest,
 }
-"""Each wants a registry, and of that no more than what :class:`Told` has."""
+"""Each wants a registry, and of that no more than what :class:`_Families` has."""
+
+END = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
+"""What closes a body."""
 
 P = ParamSpec("P")
+M = TypeVar("M", Counter, Gauge, Histogram)
+F = TypeVar("F", bound=ByQuery)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the exporter said of itself at one moment."""
+class _Families:
+    """What prometheus-client takes for a registry."""
 
     families: tuple[Metric, ...]
 
     def collect(self) -> Iterable[Metric]:
-        """Give the families, as a registry does."""
         return self.families
 
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the exporter said of itself at one moment; of some families the lines are written already."""
+
+    families: tuple[Metric, ...]
+    lines: tuple[tuple[Metric, str], ...] = ()
+
     def render(self, form: Format) -> bytes:
-        """Give them as text; in OpenMetrics with the end of file that closes a body."""
-        return RENDER[form](self)
+        """Give it as text, without what closes a body."""
+        parts = [_rendered(self.families, form)]
+        for family, lines in self.lines:
+            parts += _rendered((family,), form), lines.encode()
+        return b"".join(parts)
+
+
+def _rendered(families: tuple[Metric, ...], form: Format) -> bytes:
+    return RENDER[form](_Families(families)).removesuffix(END[form])
 
 
 def _changes(note: Callable[Concatenate["Telemetry", P], None]) -> Callable[Concatenate["Telemetry", P], None]:
@@ -57,48 +82,46 @@ def _changes(note: Callable[Concatenate["Telemetry", P], None]) -> Callable[Conc
 
 
 class Telemetry:
-    """The exporter's own metrics, in a registry of their own. ``clock`` gives Unix seconds."""
+    """The exporter's own metrics, in registries of their own. ``clock`` gives Unix seconds."""
 
     def __init__(self, clock: Callable[[], float], revision: str = "unknown", shard: Shard = ONLY) -> None:
         self._clock = clock
         self.version = 0
-        """Another number after each change; what the process itself tells (memory, processor) changes without one."""
+        """Another number after each change of what is in ``registry``."""
         self.registry = CollectorRegistry()
+        """All but what is in ``passing``."""
+        self.passing = CollectorRegistry()
+        """What changes without a new version: memory and processor time of the process, and what others put in."""
+        self._few: list[Counter | Gauge | Histogram] = []
+        self._many: list[ByQuery] = []
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-        prometheus_client.ProcessCollector(registry=self.registry)
-        prometheus_client.PlatformCollector(registry=self.registry)
-        self._info = self._gauge(
+        prometheus_client.ProcessCollector(registry=self.passing)
+        prometheus_client.PlatformCollector(registry=self.passing)
+        self._info = self._numbers(
             "query_info",
             "A query of the configuration, as it is polled.",
-            *BY_QUERY,
-            "endpoint",
-            "interval",
-            "window",
-            "delay",
+            more=("endpoint", "interval", "window", "delay"),
         )
-        self._success = self._gauge("query_success", "Whether the query's last poll succeeded.", *BY_QUERY)
-        self._last_success = self._gauge(
-            "query_last_success_timestamp_seconds", "When the query's last successful poll ended.", *BY_QUERY
+        self._success = self._numbers("query_success", "Whether the query's last poll succeeded.")
+        self._last_success = self._numbers(
+            "query_last_success_timestamp_seconds", "When the query's last successful poll ended."
         )
-        self._window_end = self._gauge(
-            "query_window_end_timestamp_seconds",
-            "End of the period that the query's exported values cover.",
-            *BY_QUERY,
+        self._window_end = self._numbers(
+            "query_window_end_timestamp_seconds", "End of the period that the query's exported values cover."
         )
-        self._series = self._gauge("query_series", "Series that the query's last successful poll brought.", *BY_QUERY)
-        self._duration = self._histogram(
-            "query_duration_seconds", "How long one whole poll of the query took.", *BY_QUERY
+        self._series = self._numbers("query_series", "Series that the query's last successful poll brought.")
+        self._duration = self._of_many(
+            Durations(
+                f"{PREFIX}_query_duration_seconds", "How long one whole poll of the query took.", BY_QUERY, POLL_SECONDS
+            )
         )
-        self._polls = self._counter("query_polls", "Polls of the query that ended.", *BY_QUERY)
-        self._failures = self._counter("query_failures", "Polls of the query that failed.", *BY_QUERY, "reason")
-        self._dropped = self._counter(
-            "query_rows_dropped",
-            "Rows of the vendor that were left out, or lost a value.",
-            *BY_QUERY,
-            "reason",
+        self._polls = self._numbers("query_polls", "Polls of the query that ended.", "counter")
+        self._failures = self._numbers("query_failures", "Polls of the query that failed.", "counter", ("reason",))
+        self._dropped = self._numbers(
+            "query_rows_dropped", "Rows of the vendor that were left out, or lost a value.", "counter", ("reason",)
         )
-        self._skipped = self._counter(
-            "query_skipped", "Ticks on which the query's poll before was still running.", *BY_QUERY
+        self._skipped = self._numbers(
+            "query_skipped", "Ticks on which the query's poll before was still running.", "counter"
         )
         self._requests = self._counter(
             "api_requests", "HTTP requests to the vendor that ended.", "source", "endpoint", "code"
@@ -137,15 +160,6 @@ class Telemetry:
         )
         self._queries: set[tuple[str, str]] = set()
         self._sources: set[str] | None = None
-        self._by_query = (
-            self._success,
-            self._last_success,
-            self._window_end,
-            self._series,
-            self._duration,
-            self._polls,
-            self._skipped,
-        )
         self._by_source = (
             self._requests,
             self._request_duration,
@@ -162,13 +176,25 @@ class Telemetry:
         self._gauge("total_shards", "How many shards share the queries, as this one is told.").set(shard.total)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+        return self._of_few(Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry))
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+        return self._of_few(Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry))
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"{PREFIX}_{name}", text, labels, registry=self.registry, buckets=SECONDS)
+        return self._of_few(Histogram(f"{PREFIX}_{name}", text, labels, registry=self.registry, buckets=SECONDS))
+
+    def _of_few(self, metric: M) -> M:
+        self._few.append(metric)
+        return metric
+
+    def _numbers(self, name: str, text: str, kind: str = "gauge", more: tuple[str, ...] = ()) -> Numbers:
+        return self._of_many(Numbers(f"{PREFIX}_{name}", text, kind, (*BY_QUERY, *more)))
+
+    def _of_many(self, family: F) -> F:
+        self.registry.register(family)
+        self._many.append(family)
+        return family
 
     @_changes
     def configured(self, queries: Iterable[Query], kept: Collection[tuple[str, str]] = ()) -> None:
@@ -176,22 +202,19 @@ class Telemetry:
         queries = tuple(queries)
         self._reload_ok.set(1)
         self._reload_at.set(self._clock())
-        for key in self._queries.difference(kept):
-            for metric in self._by_query:
-                metric.remove(*key)
-            for metric in (self._failures, self._dropped):
-                metric.remove_by_labels(dict(zip(BY_QUERY, key, strict=True)))
+        self._info.forget(self._queries)
+        for family in self._many:
+            family.forget(self._queries.difference(kept))
         sources = {query.source for query in queries}
         for source in (self._sources or set()) - sources:
             for metric in self._by_source:
                 metric.remove_by_labels({"source": source})
         self._queries, self._sources = {query.key for query in queries}, sources
-        self._info.clear()
         for query in queries:
             periods = (_duration(seconds) for seconds in (query.interval, query.window, query.delay))
-            self._info.labels(*query.key, query.endpoint, *periods).set(1)
-            self._polls.labels(*query.key)
-            self._skipped.labels(*query.key)
+            self._info.set((*query.key, query.endpoint, *periods), 1)
+            self._polls.add(query.key, 0)
+            self._skipped.add(query.key, 0)
         for source in sources:
             self._retries.labels(source)
             self._circuit.labels(source)
@@ -204,28 +227,28 @@ class Telemetry:
     @_changes
     def restored(self, last: Outcome, good: Outcome | None) -> None:
         """Note what was stored before this process began: how the last poll ended, and the last one that succeeded."""
-        key = last.query.key
-        self._success.labels(*key).set(last.succeeded)
+        self._success.set(last.query.key, last.succeeded)
         if good:
-            self._last_success.labels(*key).set(good.ended)
-            self._window_end.labels(*key).set(good.window.end)
-            self._series.labels(*key).set(good.series)
+            self._brought(good)
+
+    def _brought(self, good: Outcome) -> None:
+        self._last_success.set(good.query.key, good.ended)
+        self._window_end.set(good.query.key, good.window.end)
+        self._series.set(good.query.key, good.series)
 
     @_changes
     def polled(self, outcome: Outcome) -> None:
         """Note how a poll ended."""
         key = outcome.query.key
-        self._polls.labels(*key).inc()
-        self._duration.labels(*key).observe(outcome.duration)
-        self._success.labels(*key).set(outcome.succeeded)
+        self._polls.add(key)
+        self._duration.observe(key, outcome.duration)
+        self._success.set(key, outcome.succeeded)
         if not outcome.succeeded:
-            self._failures.labels(*key, outcome.reason).inc()
+            self._failures.add((*key, outcome.reason))
             return
-        self._last_success.labels(*key).set(outcome.ended)
-        self._window_end.labels(*key).set(outcome.window.end)
-        self._series.labels(*key).set(outcome.series)
+        self._brought(outcome)
         for reason, rows in outcome.dropped.items():
-            self._dropped.labels(*key, reason).inc(rows)
+            self._dropped.add((*key, reason), rows)
 
     @_changes
     def planned(self, source: str, requests_per_day: float) -> None:
@@ -236,7 +259,7 @@ class Telemetry:
     def skipped(self, queries: Iterable[Query]) -> None:
         """Note a tick on which the poll before of these queries was still running."""
         for query in queries:
-            self._skipped.labels(*query.key).inc()
+            self._skipped.add(query.key)
 
     def _gone(self, source: str) -> bool:
         """Whether a source is not configured any more: its last requests still end, and must not bring it back."""
@@ -279,13 +302,28 @@ class Telemetry:
         if not self._gone(source):
             self._token_expiry.labels(source).set(self._clock() + life)
 
-    def collect(self) -> "Told":
-        """Give all of it as it is now."""
-        return Told(tuple(self.registry.collect()))
+    def collect(self) -> Told:
+        """Give what is in ``registry`` as it is now."""
+        families = chain.from_iterable(metric.collect() for metric in self._few)
+        return Told(tuple(families), tuple((*family.describe(), family.text()) for family in self._many))
+
+    def collect_passing(self) -> Told:
+        """Give what is in ``passing`` as it is now."""
+        return Told(tuple(self.passing.collect()))
 
     def render(self, form: Format) -> bytes:
         """Give all of it as text; in OpenMetrics with the end of file that closes a body."""
-        return self.collect().render(form)
+        return self.collect().render(form) + self.collect_passing().render(form) + END[form]
+
+
+def described(registry: CollectorRegistry) -> Iterator[tuple[Metric, tuple[str, ...]]]:
+    """Give the families of the exporter's own making in a registry, without samples, and the names of their labels."""
+    # prometheus-client shows the labels of a metric without samples nowhere else.
+    for collector in registry._collector_to_names:  # noqa: SLF001
+        if isinstance(collector, ByQuery):
+            yield from ((family, collector.labels) for family in collector.describe())
+        elif isinstance(collector, MetricWrapperBase):
+            yield from ((family, tuple(collector._labelnames)) for family in collector.describe())  # noqa: SLF001
 
 
 def _duration(seconds: int) -> str:

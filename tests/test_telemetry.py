@@ -91,7 +91,9 @@ def test_names_types_and_labels_are_those_of_the_contract(telemetry, make_query,
 
 def test_nothing_but_its_own_process_and_python_is_told(telemetry, make_query):
     everything(telemetry, make_query())
-    names = {family.name for family in telemetry.registry.collect()}
+    families = [*telemetry.registry.collect(), *telemetry.passing.collect()]
+    names = {family.name for family in families}
+    assert len(names) == len(families), "both are shown on one page"
     assert all(name.startswith((PREFIX, "process_", "python_")) for name in names)
     assert b"_created" not in telemetry.render(Format.TEXT) + telemetry.render(Format.OPENMETRICS)
 

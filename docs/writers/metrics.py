@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from prometheus_client.metrics import MetricWrapperBase
-
 from exporter.catalog import Catalog, Known
-from exporter.telemetry import Telemetry
+from exporter.telemetry import Telemetry, described
 
 HEAD = """\
 ---
@@ -100,18 +98,14 @@ def _distributions(catalog: Catalog) -> Iterator[str]:
 
 
 def _own() -> Iterator[str]:
-    registry = Telemetry(lambda: 0.0).registry
-    # prometheus-client shows the labels of a metric without samples nowhere else.
-    collectors = [each for each in registry._collector_to_names if isinstance(each, MetricWrapperBase)]  # noqa: SLF001
-    found = ((collector, metric) for collector in collectors for metric in collector.describe())
     rows = (
         (
-            f"`{metric.name}{'_total' if metric.type == 'counter' else ''}`",
-            metric.type,
-            _list(collector._labelnames),  # noqa: SLF001
-            metric.documentation,
+            f"`{family.name}{'_total' if family.type == 'counter' else ''}`",
+            family.type,
+            _list(labels),
+            family.documentation,
         )
-        for collector, metric in sorted(found, key=lambda pair: pair[1].name)
+        for family, labels in sorted(described(Telemetry(lambda: 0.0).registry), key=lambda pair: pair[0].name)
     )
     yield OWN + "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 

@@ -17,7 +17,7 @@ Key = tuple[str, str, str]
 
 
 class Telemetry:
-    """The metrics of all deliveries, in the registry that the exporter's others are in."""
+    """The metrics of all deliveries, in a registry that it is given."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, text: str, *labels: str) -> Counter:

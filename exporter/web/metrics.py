@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from exporter.exposition import Exposition, Format
 from exporter.gzipped import RAW, Piece, deflate, file
+from exporter.telemetry import END as END_OF_BODY
 from exporter.telemetry import Telemetry, Told
 from exporter.web.negotiate import format_for, wants_gzip
 
@@ -37,10 +38,14 @@ FRESH = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """All that is told at one moment: data, and what the exporter says of itself; both as an answer with gzip, too."""
+    """All that is told at one moment, in the order of the body; and as an answer with gzip.
+
+    ``own`` is what the exporter says of itself, ``passing`` what of that changes all the time, and the end.
+    """
 
     data: Piece
-    own: bytes
+    own: Piece
+    passing: Piece
     packed: tuple[Message, ...]
 
 
@@ -52,10 +57,19 @@ class _Writing:
     at: float
     page: asyncio.Task[_Page]
 
+    @property
+    def broken(self) -> bool:
+        """Whether it came to no page."""
+        return self.page.done() and (self.page.cancelled() or self.page.exception() is not None)
+
     def good(self, versions: tuple[int, int], now: float) -> bool:
         """Whether it still tells what is so."""
-        broke = self.page.done() and (self.page.cancelled() or self.page.exception())
-        return self.versions == versions and now - self.at < FRESH and not broke
+        return self.versions == versions and now - self.at < FRESH and not self.broken
+
+    def own(self, version: int) -> Piece | None:
+        """Give what it tells of the exporter, if that is still so and written."""
+        known = self.versions[0] == version and self.page.done() and not self.broken
+        return self.page.result().own if known else None
 
 
 class Metrics:
@@ -113,8 +127,10 @@ class Metrics:
         versions, now = (self._telemetry.version, self._exposition.version), self._clock()
         writing = self._pages.get(form)
         if writing is None or not writing.good(versions, now):
-            told = _write(self._exposition.body(form), self._telemetry.collect(), form)
-            writing = self._pages[form] = _Writing(versions, now, asyncio.create_task(told))
+            own = writing.own(versions[0]) if writing else None
+            told = self._telemetry.collect() if own is None else own, self._telemetry.collect_passing()
+            page = _write(self._exposition.body(form), *told, form)
+            writing = self._pages[form] = _Writing(versions, now, asyncio.create_task(page))
         return writing.page
 
 
@@ -123,14 +139,15 @@ def at(path: str, metrics: Metrics) -> Callable[[Scope], Sequence[Message] | Non
     return lambda scope: metrics.ready(scope) if scope["path"] == path else None
 
 
-async def _write(data: Piece, told: Told, form: Format) -> _Page:
+async def _write(data: Piece, told: Told | Piece, passing: Told, form: Format) -> _Page:
     """Write what the exporter says of itself beside the event loop: of thousands of queries it is megabytes."""
 
     def write() -> _Page:
-        own = told.render(form)
-        packed = tuple(_shares(file(data, deflate(own))))
+        own = told if isinstance(told, Piece) else deflate(told.render(form))
+        rest = deflate(passing.render(form) + END_OF_BODY[form])
+        packed = tuple(_shares(file(data, own, rest)))
         size = sum(map(len, packed))
-        return _Page(data, own, tuple(_answer(200, (*_headers(form, size), GZIP), packed)))
+        return _Page(data, own, rest, tuple(_answer(200, (*_headers(form, size), GZIP), packed)))
 
     return await asyncio.to_thread(write)
 
@@ -158,8 +175,9 @@ def _inflated(piece: Piece) -> Iterator[bytes]:
 
 
 def _plain(form: Format, page: _Page) -> Iterator[Message]:
-    headers = _headers(form, page.data.size + len(page.own))
-    return _answer(200, headers, chain(_inflated(page.data), (page.own,)))
+    pieces = page.data, page.own, page.passing
+    headers = _headers(form, sum(piece.size for piece in pieces))
+    return _answer(200, headers, chain.from_iterable(map(_inflated, pieces)))
 
 
 def _headers(form: Format, size: int) -> Headers:

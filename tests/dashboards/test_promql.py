@@ -10,12 +10,16 @@ from exporter.config import load
 from exporter.dashboards.feeds import feeds
 from exporter.demo import CREDENTIALS, example
 from exporter.history.telemetry import Telemetry as HistoryTelemetry
-from exporter.telemetry import Telemetry
+from exporter.telemetry import Telemetry, described
 
 SCRAPE = {"up", "scrape_samples_scraped", "scrape_duration_seconds"}
 """What Prometheus adds to each scrape."""
 
 LABELS = {"job", "instance", "source", "query", "le", "row", "column", "__name__"}
+
+
+SUFFIXES = {"gauge": ("",), "counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+"""Of the names of a family's samples."""
 
 
 @cache
@@ -24,9 +28,8 @@ def own():
     found = dict.fromkeys((*SCRAPE, "process_resident_memory_bytes", "process_cpu_seconds_total"), frozenset())
     registry = Telemetry(lambda: 0.0).registry
     HistoryTelemetry(registry)
-    for family in registry._collector_to_names.items():
-        collector, names = family
-        found |= dict.fromkeys(names, frozenset(getattr(collector, "_labelnames", ())))
+    for family, labels in described(registry):
+        found |= dict.fromkeys((family.name + suffix for suffix in SUFFIXES[family.type]), frozenset(labels))
     return found
 
 

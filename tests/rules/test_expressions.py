@@ -8,7 +8,7 @@ import pytest
 from exporter.catalog import load as catalogue
 from exporter.history.telemetry import Telemetry as HistoryTelemetry
 from exporter.normalise import sanitise
-from exporter.telemetry import Telemetry
+from exporter.telemetry import Telemetry, described
 
 SCRAPED = {"job", "instance"}
 PROMETHEUS = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS"}
@@ -33,14 +33,18 @@ def selectors(expression):
     ]
 
 
+SUFFIXES = {"gauge": ("",), "counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+"""Of the names of a family's samples."""
+
+
 def own_metrics():
     """The exporter's own metrics, and their labels."""
     found = {}
     registry = Telemetry(lambda: 0.0).registry
     HistoryTelemetry(registry)
-    for collector, names in registry._collector_to_names.items():
-        for name in names:
-            found[name] = {*getattr(collector, "_labelnames", ()), *SCRAPED}
+    for family, labels in described(registry):
+        for suffix in SUFFIXES[family.type]:
+            found[family.name + suffix] = {*labels, *SCRAPED}
     return found
 
 

@@ -237,14 +237,21 @@ async def test_own_metrics_are_those_of_the_moment(served, client):
 
 @pytest.fixture
 def written(monkeypatch):
-    """How often the own metrics were written; ``at_work`` is called each time, in the thread that does it."""
+    """How often the own metrics were written; ``at_work`` is called each time, in the thread that does it.
+
+    ``passing`` is how often those were that change all the time.
+    """
 
     class Written(list):
         at_work = staticmethod(lambda: None)
+        passing = 0
 
     written, render = Written(), Told.render
 
     def noting(told, form):
+        if any(family.name.startswith("process_") for family in told.families):
+            written.passing += 1
+            return render(told, form)
         written.append(form)
         written.at_work()
         return render(told, form)
@@ -262,16 +269,44 @@ async def test_own_metrics_are_written_once_until_something_changes(served, clie
     assert written == [Format.TEXT, Format.OPENMETRICS]
     served.swap(query, ROWS)
     await raw(client)
+    assert len(written) == 2, "only the data is new"
     served.telemetry.throttled("mm", 1.0)
     await raw(client)
-    assert len(written) == 4
+    assert len(written) == 3
 
 
 async def test_what_the_process_tells_is_no_older_than_a_second(served, client, written):
     for moment in (0.0, 0.9, 1.0, 1.5, 2.0):
         served.clock.now = moment
         await raw(client)
-    assert len(written) == 3
+    assert written.passing == 3
+    assert written == [Format.TEXT], "what did not change is not written again"
+
+
+async def test_what_a_broken_writing_left_is_not_taken_for_what_is_so(served, client, written):
+    await raw(client)
+    served.telemetry.throttled("mm", 1.0)
+
+    def broken():
+        raise MemoryError
+
+    written.at_work = broken
+    with pytest.raises(MemoryError):
+        await raw(client)
+    written.at_work = lambda: None
+    served.clock.now += 1
+    assert "api_throttled_seconds_total{" in (await raw(client))[1].decode()
+
+
+@pytest.mark.parametrize("form", Format)
+async def test_all_own_metrics_are_there_again_when_only_the_process_is_told_anew(served, client, form):
+    names = []
+    for _ in range(2):
+        text = (await raw(client, accept=form.value))[1].decode()
+        names.append([line for line in text.splitlines() if line.startswith("#")])
+        served.clock.now += 1
+    assert names[0] == names[1]
+    assert names[0].count("# EOF") == (form is Format.OPENMETRICS)
 
 
 async def test_a_hundred_scrapes_at_once_share_one_writing(client, written):
