@@ -39,6 +39,8 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         lean.load()
+        if name == "run":  # the one that stays
+            lean.load_transport()
         return cast("click.Command", import_module(f"{__name__}.{name}").command)
 
 

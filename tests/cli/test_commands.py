@@ -7,17 +7,34 @@ import pytest
 
 from exporter.cli import COMMANDS, main
 
-NOT_FOR_RUN = ("grafana_foundation_sdk", "rich", "pygments", "sqlite3", "exporter.simulator", "exporter.rules", "h2")
+NOT_FOR_RUN = (
+    "bcrypt",
+    "exporter.rules",
+    "exporter.simulator",
+    "grafana_foundation_sdk",
+    "greenlet",
+    "h2",
+    "pygments",
+    "rich",
+    "sqlite3",
+)
 
 
-def loaded(command):
-    code = f"import sys; from exporter.cli import main; main.get_command(None, {command!r}); print(*sys.modules)"
+def loaded(command, shown="*sys.modules"):
+    code = f"import ssl, sys; from exporter.cli import main; main.get_command(None, {command!r}); print({shown})"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 
 def test_run_loads_nothing_that_only_other_commands_need():
     assert set(NOT_FOR_RUN).isdisjoint(modules := loaded("run"))
     assert {"structlog", "httpx", "exporter.daemon"} <= set(modules)
+
+
+def test_run_has_no_certificates_but_for_those_who_ask_for_them():
+    """Contexts that aiohttp makes for itself would hold all authorities; ours are made as ever."""
+    of_aiohttp = 'len(sys.modules["aiohttp.connector"]._SSL_CONTEXT_VERIFIED.get_ca_certs())'
+    made = "ssl.create_default_context.__module__, ssl.create_default_context().verify_mode.name"
+    assert loaded("run", f"{of_aiohttp}, {made}") == ["0", "ssl", "CERT_REQUIRED"]
 
 
 def test_a_command_with_tables_has_rich_all_the_same():

@@ -6,8 +6,8 @@ import binascii
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
+from importlib import import_module
 
-import bcrypt
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LONGEST = 72
@@ -25,6 +25,7 @@ class Users:
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, bytes] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._bcrypt = import_module("bcrypt")  # most have no users, and no need of its memory
 
     async def admit(self, authorization: bytes) -> bool:
         """Whether a header ``Authorization`` has a user's name and password.
@@ -51,7 +52,8 @@ class Users:
     def _check(self, user: bytes, password: bytes) -> bool:
         # A name that nobody has must take as long as one that somebody has.
         hashed = self._hashes.get(user) or next(iter(self._hashes.values()))
-        return bcrypt.checkpw(password, hashed) and user in self._hashes
+        good: bool = self._bcrypt.checkpw(password, hashed)
+        return good and user in self._hashes
 
 
 def protect(app: ASGIApp, users: Callable[[], Users | None]) -> ASGIApp:
