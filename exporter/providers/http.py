@@ -259,7 +259,8 @@ class Client:
 
 async def _echoes(body: bytes, secrets: tuple[str, ...]) -> bool:
     """Look for secrets in an answer; one that is spelled in another way has to be decoded first, beside the loop."""
-    return echoes(body, secrets) or (hidden(body) and await asyncio.to_thread(echoes, unescaped(body), secrets))
+    plain = echoes(body, secrets)
+    return plain or (hidden(body) and await asyncio.to_thread(lambda: echoes(unescaped(body), secrets)))
 
 
 async def _next(requests: Flow, response: httpx.Response) -> httpx.Request | None:

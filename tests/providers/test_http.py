@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import threading
 import zlib
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 import trustme
 
 from exporter.model import Bounds
+from exporter.providers import http
 from exporter.providers.decode import decode
 from exporter.providers.errors import AuthError, BadResponse, NetworkError, TimedOut, VendorError, from_status
 from exporter.providers.wire import trust
@@ -470,3 +472,17 @@ async def test_a_key_with_characters_of_no_header_is_an_auth_error_and_not_sent(
 def test_the_password_of_a_proxy_shows_in_no_repr(ask):
     asked = ask("smartsight", source={"http": {"proxy_url": "http://user:pr0xy-pass@proxy:3128"}}, metrics=["views"])
     assert "pr0xy-pass" not in repr(asked.provider.settings)
+
+
+async def test_an_answer_with_escapes_is_made_plain_beside_the_event_loop(get, monkeypatch):
+    threads, plain = [], http.unescaped
+
+    def unescaped(body):
+        threads.append(threading.current_thread())
+        return plain(body)
+
+    monkeypatch.setattr(http, "unescaped", unescaped)
+    body = rb'{"response": [{"cdn": "a\/b"}]}'
+    assert await get(httpx.Response(200, content=body)) == body
+    assert threads
+    assert threading.main_thread() not in threads

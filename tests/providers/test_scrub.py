@@ -75,6 +75,8 @@ def test_a_secret_goes_in_spellings_that_proxies_make(spelled):
         rb'{"cdn": "abcdefgh/ijkl\u0026nop"}',
         rb'{"cdn": "\u0061bcdefgh/ijkl&nop"}',
         '{"cdn": "abcdefgh/ijkl&nop"}'.encode("utf-16"),
+        rb'{"cdn": "abcdefgh\/ijkl&nop", "plays": NaN}',
+        rb'{"cdn": "abcdefgh\/ijkl&nop", "half": "\ud800"}',
     ],
 )
 def test_a_secret_that_is_spelled_in_another_way_is_found_once_the_answer_is_plain(body):
