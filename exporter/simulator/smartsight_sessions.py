@@ -115,8 +115,8 @@ def _admits(query: SessionQuery, session: Session, until: int) -> bool:
 
 def _metric(session: Session, name: str, until: int) -> float | None:
     number = value(name, sessions.group(session, until))
-    # Of a session it is in minutes, less what stalled; elsewhere, whatever its label says, in seconds.
-    return number / 60 * (1 - session.stalled) if name == "playdur" and number is not None else number
+    # Of a session it is less what stalled; in seconds, as everywhere, whatever its label says.
+    return number * (1 - session.stalled) if name == "playdur" and number is not None else number
 
 
 def _column(session: Session, name: str, until: int) -> Key:

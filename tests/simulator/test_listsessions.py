@@ -67,7 +67,8 @@ async def test_a_row_is_a_session_and_has_what_was_asked(listed):
         assert EVENING <= row["endtime"] < EVENING + 300
         assert row["viewstatus"] == "ENDED"
         assert row["starttime"] + row["watchtime"] <= row["endtime"]
-        assert row["playdur"] * 60 <= row["watchtime"]
+        assert row["playdur"] <= row["watchtime"]
+    assert sum(row["playdur"] for row in rows) > 0.8 * sum(row["watchtime"] for row in rows), "both are seconds"
 
 
 async def test_every_metric_and_dimension_can_be_asked(listed):
