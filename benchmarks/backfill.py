@@ -5,7 +5,7 @@ buckets of an hour; promtool makes blocks of its file, and a real Prometheus rea
 again, by plain requests and without the exporter's code (see `past.py`): each hour of each query as a period of its
 own. Exit code 1 if one sample differs, is missing, or is there though the vendor has none.
 
-    python benchmarks/backfill.py [--days 90] [--keep DIRECTORY]
+    python benchmarks/backfill.py [--days 90] [--copies CORES] [--keep DIRECTORY]
 """
 
 import argparse
@@ -14,6 +14,7 @@ import contextlib
 import gc
 import math
 import multiprocessing
+import os
 import re
 import resource
 import shutil
@@ -37,7 +38,7 @@ from exporter import demo
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
-    from multiprocessing.sharedctypes import Synchronized
+    from multiprocessing.sharedctypes import SynchronizedArray
 
 DAY = 24 * HOUR
 WITHOUT = ("views_today",)
@@ -83,7 +84,7 @@ class Tally:
 class Phases:
     """Prints what each part took."""
 
-    def __init__(self, vendors: "Synchronized[float]") -> None:
+    def __init__(self, vendors: "SynchronizedArray[float]") -> None:
         self._vendors = vendors
 
     @contextlib.contextmanager
@@ -96,10 +97,10 @@ class Phases:
 
     def _now(self) -> tuple[float, ...]:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.monotonic(), self._vendors.value, ended.ru_utime + ended.ru_stime, time.process_time()
+        return time.monotonic(), sum(self._vendors), ended.ru_utime + ended.ru_stime, time.process_time()
 
 
-def vend(urls: "SimpleQueue[dict[str, str]]", spent: "Synchronized[float]") -> None:
+def vend(urls: "SimpleQueue[dict[str, str]]", spent: "SynchronizedArray[float]", number: int) -> None:
     """Serve both vendors until killed."""
     # Each answer is thousands of rows without a cycle: to look for cycles every 700 objects costs a third of the time.
     gc.set_threshold(200_000, 20, 20)
@@ -108,7 +109,7 @@ def vend(urls: "SimpleQueue[dict[str, str]]", spent: "Synchronized[float]") -> N
         async with demo.serving() as env:
             urls.put(dict(env))
             while True:
-                spent.value = time.process_time()
+                spent[number] = time.process_time()
                 await asyncio.sleep(0.5)
 
     asyncio.run(serve())
@@ -156,37 +157,46 @@ async def fill(directory: Path, env: Mapping[str, str], start: int, end: int, ph
         await done([*blocks, output, directory / "tsdb"], directory / "promtool.log")
 
 
-def ask(
-    http: httpx.Client, env: Mapping[str, str], queries: Sequence[Query], day: int
-) -> list[tuple[str, int, Samples]]:
-    """Ask the vendors for each hour of a day, query by query; two hours at a time, so that nobody is idle."""
-    vendors = Vendors(http, env)
-
-    def hour(start: int) -> list[tuple[str, int, Samples]]:
-        return [(query["name"], start + HOUR, vendors.hour(query, start)) for query in queries]
-
-    with ThreadPoolExecutor(2) as pool:
-        return [each for found in pool.map(hour, range(day, day + DAY, HOUR)) for each in found]
-
-
-def compare(url: str, env: Mapping[str, str], queries: Sequence[Query], days: Sequence[int]) -> dict[str, Tally]:
-    """Compare day by day, so that memory does not grow with the period."""
-    tallies = {query["name"]: Tally() for query in queries}
+def own(env: Mapping[str, str], queries: Sequence[Query], day: int) -> dict[str, list[tuple[int, Samples]]]:
+    """Ask the vendors for each hour of a day, query by query."""
     with httpx.Client(trust_env=False, timeout=SLOW) as http:
-        for day in days:
-            own: defaultdict[str, dict[tuple[object, float], float]] = defaultdict(dict)
-            for name, at, found in ask(http, env, queries, day):
-                tallies[name].buckets += 1
-                own[name].update({(labels, at): value for labels, value in found.items()})
-            held: defaultdict[str, dict[tuple[object, float], float]] = defaultdict(dict)
-            for metric, values in samples(url, '{query=~".+"}', day, day + DAY):
-                labels = frozenset(metric.items())
-                held[metric["query"]].update({((labels, at)): value for at, value in values})
-            for name, tally in tallies.items():
-                tally.add(own[name], held.pop(name, {}))
+        vendors = Vendors(http, env)
+        hours = range(day, day + DAY, HOUR)
+        found = {query["name"]: [(start + HOUR, vendors.hour(query, start)) for start in hours] for query in queries}
+    print(f"{shown(day)} asked for", file=sys.stderr, flush=True)
+    return found
+
+
+def compare(
+    url: str, envs: Sequence[Mapping[str, str]], queries: Sequence[Query], days: Sequence[int]
+) -> dict[str, Tally]:
+    """Compare a few days at a time, so that memory does not grow with the period: each copy of the vendors has one."""
+    tallies = {query["name"]: Tally() for query in queries}
+    for some in batched(days, len(envs)):
+        with ThreadPoolExecutor(len(envs)) as pool:
+            answers = list(pool.map(lambda env, day: own(env, queries, day), envs, some))
+        for day, answer in zip(some, answers, strict=True):
+            held = stored(url, day)
+            for name, hours in answer.items():
+                tallies[name].buckets += len(hours)
+                told = {(labels, at): value for at, found in hours for labels, value in found.items()}
+                tallies[name].add(told, held.pop(name, {}))
             assert not held, f"Prometheus has what nobody asked for: {list(held)}"
-            print(f"{shown(day)} compared", file=sys.stderr, flush=True)
     return tallies
+
+
+def stored(url: str, day: int) -> dict[str, dict[tuple[object, float], float]]:
+    """Give what Prometheus has of a day, by query."""
+    held: defaultdict[str, dict[tuple[object, float], float]] = defaultdict(dict)
+    for metric, values in samples(url, '{query=~".+"}', day, day + DAY):
+        labels = frozenset(metric.items())
+        held[metric["query"]].update({(labels, at): value for at, value in values})
+    return held
+
+
+def batched(days: Sequence[int], count: int) -> Iterator[Sequence[int]]:
+    """Give them in parts of so many."""
+    return (days[start : start + count] for start in range(0, len(days), count))
 
 
 def count(url: str, tallies: Mapping[str, Tally], start: int, end: int) -> None:
@@ -217,12 +227,13 @@ def show(tallies: Mapping[str, Tally]) -> bool:
     return any(tally.same for tally in tallies.values()) and all(tally.good for tally in tallies.values())
 
 
-async def prove(days: int, directory: Path) -> bool:
-    """Do it all."""
+async def prove(days: int, copies: int, directory: Path) -> bool:
+    """Do it all, with so many copies of the vendors, which all know the same."""
     spawn = multiprocessing.get_context("spawn")
-    urls, spent = spawn.SimpleQueue(), spawn.Value("d", 0.0)
-    vendors = spawn.Process(target=vend, args=(urls, spent), daemon=True)
-    vendors.start()
+    urls, spent = spawn.SimpleQueue(), spawn.Array("d", copies)
+    vendors = [spawn.Process(target=vend, args=(urls, spent, number), daemon=True) for number in range(copies)]
+    for each in vendors:
+        each.start()
     # What is asked for must have settled: a view lasts up to 54 minutes, and until then it is an unfinished one, which
     # `views_of_a_channel` leaves out. The example's `delay` does not wait for that.
     end = (int(time.time()) - HOUR) // DAY * DAY
@@ -230,12 +241,13 @@ async def prove(days: int, directory: Path) -> bool:
     queries = [each for each in yaml.safe_load(demo.example())["queries"] if each["name"] not in WITHOUT]
     print(f"{len(queries)} queries from {shown(start)} to {shown(end)}, by the hour", flush=True)
     with contextlib.ExitStack() as stack:
-        stack.callback(vendors.kill)
-        env = await asyncio.to_thread(urls.get)
-        await fill(directory, env, start, end, phases)
+        for each in vendors:
+            stack.callback(each.kill)
+        envs = [await asyncio.to_thread(urls.get) for _ in vendors]
+        await fill(directory, envs[0], start, end, phases)
         async with holding(directory) as url:
             with phases.of("asking the vendors, and comparing"):
-                tallies = await asyncio.to_thread(compare, url, env, queries, range(start, end, DAY))
+                tallies = await asyncio.to_thread(compare, url, envs, queries, range(start, end, DAY))
             count(url, tallies, start, end)
     return show(tallies)
 
@@ -249,6 +261,7 @@ def main() -> int:
     """Measure, print, and give the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--days", type=int, default=90)
+    parser.add_argument("--copies", type=int, default=os.cpu_count(), help="of the vendors, for being asked again")
     parser.add_argument("--keep", type=Path, help="where files and blocks stay; a temporary directory without it")
     flags = parser.parse_args()
     for name in ("prometheus", "promtool"):
@@ -257,7 +270,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         directory = flags.keep or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
-        good = asyncio.run(prove(flags.days, directory))
+        good = asyncio.run(prove(flags.days, flags.copies, directory))
     print("the vendors' own answers, all of them" if good else "BROKEN")
     return 0 if good else 1
 
