@@ -281,7 +281,7 @@ class House:
         if self._storage and self._config.delivers and self._deliveries is None:
             from exporter.history.deliveries import Deliveries  # noqa: PLC0415
 
-            self._deliveries = Deliveries(self._storage.directory, self.telemetry.passing, now=time.time, clock=steady)
+            self._deliveries = Deliveries(self._storage.directory, self.telemetry, now=time.time, clock=steady)
         if self._deliveries:
             self._deliveries.configure(self._config, self._clients)
 

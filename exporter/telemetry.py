@@ -13,9 +13,10 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics import exposition as openmetrics
 
 import exporter
-from exporter.by_query import ByQuery, Durations, Numbers
 from exporter.exposition import Format
 from exporter.model import Exchange, Outcome, Query
+from exporter.own_families import Lines, Numbers, Observations
+from exporter.process import Process
 from exporter.shard import ONLY, Shard
 
 PREFIX = "video_analytics_exporter"
@@ -38,7 +39,7 @@ END = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
 
 P = ParamSpec("P")
 M = TypeVar("M", Counter, Gauge, Histogram)
-F = TypeVar("F", bound=ByQuery)
+F = TypeVar("F", bound=Lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def _changes(note: Callable[Concatenate["Telemetry", P], None]) -> Callable[Conc
 
     @wraps(note)
     def noting(self: "Telemetry", /, *args: P.args, **kwargs: P.kwargs) -> None:
-        self.version += 1
+        self._changes += 1
         note(self, *args, **kwargs)
 
     return noting
@@ -86,16 +87,15 @@ class Telemetry:
 
     def __init__(self, clock: Callable[[], float], revision: str = "unknown", shard: Shard = ONLY) -> None:
         self._clock = clock
-        self.version = 0
-        """Another number after each change of what is in ``registry``."""
+        self._changes = 0
         self.registry = CollectorRegistry()
         """All but what is in ``passing``."""
         self.passing = CollectorRegistry()
-        """What changes without a new version: memory and processor time of the process, and what others put in."""
+        """What changes without a new version: memory and processor time of the process."""
         self._few: list[Counter | Gauge | Histogram] = []
-        self._many: list[ByQuery] = []
+        self._many: list[Lines] = []
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-        prometheus_client.ProcessCollector(registry=self.passing)
+        self.passing.register(Process())
         prometheus_client.PlatformCollector(registry=self.passing)
         self._info = self._numbers(
             "query_info",
@@ -110,8 +110,8 @@ class Telemetry:
             "query_window_end_timestamp_seconds", "End of the period that the query's exported values cover."
         )
         self._series = self._numbers("query_series", "Series that the query's last successful poll brought.")
-        self._duration = self._of_many(
-            Durations(
+        self._duration = self.add(
+            Observations(
                 f"{PREFIX}_query_duration_seconds", "How long one whole poll of the query took.", BY_QUERY, POLL_SECONDS
             )
         )
@@ -160,6 +160,7 @@ class Telemetry:
         )
         self._queries: set[tuple[str, str]] = set()
         self._sources: set[str] | None = None
+        self._by_query = tuple(self._many)
         self._by_source = (
             self._requests,
             self._request_duration,
@@ -189,9 +190,15 @@ class Telemetry:
         return metric
 
     def _numbers(self, name: str, text: str, kind: str = "gauge", more: tuple[str, ...] = ()) -> Numbers:
-        return self._of_many(Numbers(f"{PREFIX}_{name}", text, kind, (*BY_QUERY, *more)))
+        return self.add(Numbers(f"{PREFIX}_{name}", text, kind, (*BY_QUERY, *more)))
 
-    def _of_many(self, family: F) -> F:
+    @property
+    def version(self) -> int:
+        """Another number after each change of what is in ``registry``."""
+        return self._changes + sum(family.changes for family in self._many)
+
+    def add(self, family: F) -> F:
+        """Tell this family, too."""
         self.registry.register(family)
         self._many.append(family)
         return family
@@ -202,14 +209,15 @@ class Telemetry:
         queries = tuple(queries)
         self._reload_ok.set(1)
         self._reload_at.set(self._clock())
-        self._info.forget(self._queries)
-        for family in self._many:
-            family.forget(self._queries.difference(kept))
+        gone, self._queries = self._queries.difference(kept), {query.key for query in queries}
+        self._info.forget(lambda _: True)
+        for family in self._by_query:
+            family.forget(lambda key: key[:2] in gone)
         sources = {query.source for query in queries}
         for source in (self._sources or set()) - sources:
             for metric in self._by_source:
                 metric.remove_by_labels({"source": source})
-        self._queries, self._sources = {query.key for query in queries}, sources
+        self._sources = sources
         for query in queries:
             periods = (_duration(seconds) for seconds in (query.interval, query.window, query.delay))
             self._info.set((*query.key, query.endpoint, *periods), 1)
@@ -320,7 +328,7 @@ def described(registry: CollectorRegistry) -> Iterator[tuple[Metric, tuple[str, 
     """Give the families of the exporter's own making in a registry, without samples, and the names of their labels."""
     # prometheus-client shows the labels of a metric without samples nowhere else.
     for collector in registry._collector_to_names:  # noqa: SLF001
-        if isinstance(collector, ByQuery):
+        if isinstance(collector, Lines):
             yield from ((family, collector.labels) for family in collector.describe())
         elif isinstance(collector, MetricWrapperBase):
             yield from ((family, tuple(collector._labelnames)) for family in collector.describe())  # noqa: SLF001

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from exporter.config import Config
 from exporter.config.remote_write import RemoteWrite
@@ -21,6 +20,7 @@ from exporter.history.remote_write import Sender
 from exporter.history.telemetry import Account, Key, Telemetry
 from exporter.history.watermark import Watermarks, standing
 from exporter.model import Delivered
+from exporter.telemetry import Telemetry as OwnTelemetry
 
 log = structlog.get_logger(__name__)
 
@@ -54,10 +54,10 @@ class Deliveries:
     """Delivers after each poll. ``now`` gives Unix seconds, ``clock`` steady ones; watermarks are in a directory."""
 
     def __init__(
-        self, directory: Path, registry: CollectorRegistry, *, now: Callable[[], float], clock: Callable[[], float]
+        self, directory: Path, own: OwnTelemetry, *, now: Callable[[], float], clock: Callable[[], float]
     ) -> None:
         self._watermarks = Watermarks(directory)
-        self._telemetry = Telemetry(registry)
+        self._telemetry = Telemetry(own)
         self._now = now
         self._clock = clock
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)

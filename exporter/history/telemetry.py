@@ -1,11 +1,11 @@
 """What the exporter says of its deliveries, beside its other own metrics."""
 
-from collections.abc import Collection
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Collection, Sequence
 
 from exporter.history.remote_write import Attempt
 from exporter.history.settlement import Revision
+from exporter.own_families import Numbers, Observations
+from exporter.telemetry import Telemetry as OwnTelemetry
 
 PREFIX = "video_analytics_exporter_history"
 BY_DELIVERY = ("source", "query", "receiver")
@@ -17,51 +17,18 @@ Key = tuple[str, str, str]
 
 
 class Telemetry:
-    """The metrics of all deliveries, in a registry that it is given."""
+    """The metrics of all deliveries, among the exporter's other ones."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"{PREFIX}_{name}", text, labels, registry=registry)
+    def __init__(self, own: OwnTelemetry) -> None:
+        def numbers(name: str, text: str, kind: str = "counter", labels: Sequence[str] = BY_DELIVERY) -> Numbers:
+            return own.add(Numbers(f"{PREFIX}_{name}", text, kind, labels))
 
-        self.expected = counter("buckets_expected", "Buckets of the query that were due.", *BY_DELIVERY)
-        self.delivered = counter("buckets_delivered", "Buckets that the receiver has taken.", *BY_DELIVERY)
-        self.late = counter(
-            "buckets_late", "Delivered buckets that came later than delay and two intervals.", *BY_DELIVERY
-        )
-        self.given_up = counter(
-            "buckets_given_up", "Buckets that were refused, or too old to catch up with.", *BY_DELIVERY
-        )
-        self.revised = counter(
-            "buckets_revised", "Buckets whose values were others when they were read again.", *BY_DELIVERY
-        )
-        self.revised_samples = counter("samples_revised", "Samples of them that were others, or gone.", *BY_DELIVERY)
-        self.change = Histogram(
-            f"{PREFIX}_revision_ratio",
-            "The largest change of a revised bucket, as a share of the larger value.",
-            BY_DELIVERY,
-            registry=registry,
-            buckets=SHARES,
-        )
-        self.revision_age = Gauge(
-            f"{PREFIX}_revision_age_seconds",
-            "How long after its end the last revised bucket was read again.",
-            BY_DELIVERY,
-            registry=registry,
-        )
-        self.newest = Gauge(
-            f"{PREFIX}_newest_bucket_timestamp_seconds",
-            "End of the newest bucket that the receiver has taken.",
-            BY_DELIVERY,
-            registry=registry,
-        )
-        self.waiting = Gauge(
-            f"{PREFIX}_buckets_waiting",
-            "Buckets that are due and not delivered, when it was last looked.",
-            BY_DELIVERY,
-            registry=registry,
-        )
-        self._requests = counter("requests", "Requests to the receiver, by status or failure.", "receiver", "code")
-        self._samples = counter("samples", "Samples that the receiver has decided about.", "receiver", "verdict")
+        self.expected = numbers("buckets_expected", "Buckets of the query that were due.")
+        self.delivered = numbers("buckets_delivered", "Buckets that the receiver has taken.")
+        self.late = numbers("buckets_late", "Delivered buckets that came later than delay and two intervals.")
+        self.given_up = numbers("buckets_given_up", "Buckets that were refused, or too old to catch up with.")
+        self.revised = numbers("buckets_revised", "Buckets whose values were others when they were read again.")
+        self.revised_samples = numbers("samples_revised", "Samples of them that were others, or gone.")
         self._counts = (
             self.expected,
             self.delivered,
@@ -70,26 +37,47 @@ class Telemetry:
             self.revised,
             self.revised_samples,
         )
-        self._known: set[Key] = set()
+        self.change = own.add(
+            Observations(
+                f"{PREFIX}_revision_ratio",
+                "The largest change of a revised bucket, as a share of the larger value.",
+                BY_DELIVERY,
+                SHARES,
+            )
+        )
+        self.revision_age = numbers(
+            "revision_age_seconds", "How long after its end the last revised bucket was read again.", "gauge"
+        )
+        self.newest = numbers(
+            "newest_bucket_timestamp_seconds", "End of the newest bucket that the receiver has taken.", "gauge"
+        )
+        self.waiting = numbers(
+            "buckets_waiting", "Buckets that are due and not delivered, when it was last looked.", "gauge"
+        )
+        self._by_delivery = (*self._counts, self.change, self.revision_age, self.newest, self.waiting)
+        self._requests = numbers(
+            "requests", "Requests to the receiver, by status or failure.", labels=("receiver", "code")
+        )
+        self._samples = numbers(
+            "samples", "Samples that the receiver has decided about.", labels=("receiver", "verdict")
+        )
 
     def configured(self, keys: Collection[Key]) -> None:
         """Show these deliveries from now on: counters from zero, and nothing of those that are gone."""
-        for key in self._known.difference(keys):
-            for metric in (*self._counts, self.change, self.revision_age, self.newest, self.waiting):
-                metric.remove_by_labels(dict(zip(BY_DELIVERY, key, strict=True)))
-        for receiver in {key[2] for key in self._known} - {key[2] for key in keys}:
-            for metric in (self._requests, self._samples):
-                metric.remove_by_labels({"receiver": receiver})
+        receivers = {receiver for _, _, receiver in keys}
+        for family in self._by_delivery:
+            family.forget(lambda key: key not in keys)
+        for family in (self._requests, self._samples):
+            family.forget(lambda key: key[0] not in receivers)
         for key in keys:
             for counter in self._counts:
-                counter.labels(*key)
-        self._known = set(keys)
+                counter.add(key, 0)
 
     def requested(self, receiver: str, attempt: Attempt) -> None:
         """Note a request to a receiver."""
-        self._requests.labels(receiver, attempt.code).inc()
+        self._requests.add((receiver, attempt.code))
         if attempt.taken or attempt.refused:
-            self._samples.labels(receiver, "taken" if attempt.taken else "refused").inc(attempt.samples)
+            self._samples.add((receiver, "taken" if attempt.taken else "refused"), attempt.samples)
 
 
 class Account:
@@ -101,30 +89,30 @@ class Account:
 
     def expected(self, buckets: int) -> None:
         """Note buckets that are due."""
-        self._telemetry.expected.labels(*self._key).inc(buckets)
+        self._telemetry.expected.add(self._key, buckets)
 
     def waiting(self, buckets: int) -> None:
         """Note how many buckets are due and not delivered."""
-        self._telemetry.waiting.labels(*self._key).set(buckets)
+        self._telemetry.waiting.set(self._key, buckets)
 
     def newest(self, end: int) -> None:
         """Note the newest bucket of those that were delivered before this process began."""
-        self._telemetry.newest.labels(*self._key).set(end)
+        self._telemetry.newest.set(self._key, end)
 
     def delivered(self, end: int, *, late: bool) -> None:
         """Note a bucket that the receiver has taken."""
-        self._telemetry.delivered.labels(*self._key).inc()
-        self._telemetry.newest.labels(*self._key).set(end)
+        self._telemetry.delivered.add(self._key)
+        self._telemetry.newest.set(self._key, end)
         if late:
-            self._telemetry.late.labels(*self._key).inc()
+            self._telemetry.late.add(self._key)
 
     def given_up(self, buckets: int) -> None:
         """Note buckets that will never be delivered."""
-        self._telemetry.given_up.labels(*self._key).inc(buckets)
+        self._telemetry.given_up.add(self._key, buckets)
 
     def revised(self, revision: Revision, age: float) -> None:
         """Note a bucket that had changed when it was read again, at an age of so many seconds."""
-        self._telemetry.revised.labels(*self._key).inc()
-        self._telemetry.revised_samples.labels(*self._key).inc(len(revision.changed) + revision.gone)
-        self._telemetry.change.labels(*self._key).observe(revision.largest)
-        self._telemetry.revision_age.labels(*self._key).set(age)
+        self._telemetry.revised.add(self._key)
+        self._telemetry.revised_samples.add(self._key, len(revision.changed) + revision.gone)
+        self._telemetry.change.observe(self._key, revision.largest)
+        self._telemetry.revision_age.set(self._key, age)

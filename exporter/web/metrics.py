@@ -55,7 +55,7 @@ class _Writing:
 
     versions: tuple[int, int]
     at: float
-    page: asyncio.Task[_Page]
+    page: asyncio.Future[_Page]
 
     @property
     def broken(self) -> bool:
@@ -109,17 +109,15 @@ class Metrics:
                     await asyncio.sleep(0)  # sending does not wait for a client that reads fast
 
     def ready(self, scope: Scope) -> Sequence[Message] | None:
-        """Give the answer to a request if it is there already and goes out in one piece, as most scrapes' do."""
+        """Give the answer to a request if it can be had at once and goes out in one piece, as most scrapes' do."""
         form, zipped = _wanted(*_wishes(scope["headers"]))
         writing = self._pages.get(form)
-        if scope["method"] != "GET" or not zipped or writing is None or not writing.page.done():
+        if scope["method"] != "GET" or not zipped or writing is None or not writing.own(self._telemetry.version):
             return None
-        if not writing.good((self._telemetry.version, self._exposition.version), self._clock()):
-            return None
-        messages = writing.page.result().packed
+        messages = self._writing(form).result().packed
         return messages if len(messages) == HEAD_AND_BODY else None
 
-    def _writing(self, form: Format) -> asyncio.Task[_Page]:
+    def _writing(self, form: Format) -> asyncio.Future[_Page]:
         """Give what is so now: data and own metrics of one moment, for the ones tell how old the others are.
 
         It is written once for all who ask until something changes.
@@ -127,10 +125,14 @@ class Metrics:
         versions, now = (self._telemetry.version, self._exposition.version), self._clock()
         writing = self._pages.get(form)
         if writing is None or not writing.good(versions, now):
-            own = writing.own(versions[0]) if writing else None
-            told = self._telemetry.collect() if own is None else own, self._telemetry.collect_passing()
-            page = _write(self._exposition.body(form), *told, form)
-            writing = self._pages[form] = _Writing(versions, now, asyncio.create_task(page))
+            data, passing = self._exposition.body(form), self._telemetry.collect_passing()
+            page: asyncio.Future[_Page]
+            if own := writing.own(versions[0]) if writing else None:
+                page = asyncio.get_running_loop().create_future()
+                page.set_result(_page(data, own, passing, form))
+            else:
+                page = asyncio.create_task(_write(data, self._telemetry.collect(), passing, form))
+            writing = self._pages[form] = _Writing(versions, now, page)
         return writing.page
 
 
@@ -139,17 +141,17 @@ def at(path: str, metrics: Metrics) -> Callable[[Scope], Sequence[Message] | Non
     return lambda scope: metrics.ready(scope) if scope["path"] == path else None
 
 
-async def _write(data: Piece, told: Told | Piece, passing: Told, form: Format) -> _Page:
+async def _write(data: Piece, own: Told, passing: Told, form: Format) -> _Page:
     """Write what the exporter says of itself beside the event loop: of thousands of queries it is megabytes."""
+    return await asyncio.to_thread(lambda: _page(data, deflate(own.render(form)), passing, form))
 
-    def write() -> _Page:
-        own = told if isinstance(told, Piece) else deflate(told.render(form))
-        rest = deflate(passing.render(form) + END_OF_BODY[form])
-        packed = tuple(_shares(file(data, own, rest)))
-        size = sum(map(len, packed))
-        return _Page(data, own, rest, tuple(_answer(200, (*_headers(form, size), GZIP), packed)))
 
-    return await asyncio.to_thread(write)
+def _page(data: Piece, own: Piece, passing: Told, form: Format) -> _Page:
+    """Put a page together; what is to be written for it are a few lines."""
+    rest = deflate(passing.render(form) + END_OF_BODY[form])
+    packed = tuple(_shares(file(data, own, rest)))
+    size = sum(map(len, packed))
+    return _Page(data, own, rest, tuple(_answer(200, (*_headers(form, size), GZIP), packed)))
 
 
 def _shares(parts: Iterable[bytes]) -> Iterator[memoryview]:

@@ -26,9 +26,9 @@ SUFFIXES = {"gauge": ("",), "counter": ("_total",), "histogram": ("_bucket", "_s
 def own():
     """The exporter's own metrics as they are exposed, and their labels."""
     found = dict.fromkeys((*SCRAPE, "process_resident_memory_bytes", "process_cpu_seconds_total"), frozenset())
-    registry = Telemetry(lambda: 0.0).registry
-    HistoryTelemetry(registry)
-    for family, labels in described(registry):
+    telemetry = Telemetry(lambda: 0.0)
+    HistoryTelemetry(telemetry)
+    for family, labels in described(telemetry.registry):
         found |= dict.fromkeys((family.name + suffix for suffix in SUFFIXES[family.type]), frozenset(labels))
     return found
 

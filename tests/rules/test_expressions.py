@@ -40,9 +40,9 @@ SUFFIXES = {"gauge": ("",), "counter": ("_total",), "histogram": ("_bucket", "_s
 def own_metrics():
     """The exporter's own metrics, and their labels."""
     found = {}
-    registry = Telemetry(lambda: 0.0).registry
-    HistoryTelemetry(registry)
-    for family, labels in described(registry):
+    telemetry = Telemetry(lambda: 0.0)
+    HistoryTelemetry(telemetry)
+    for family, labels in described(telemetry.registry):
         for suffix in SUFFIXES[family.type]:
             found[family.name + suffix] = {*labels, *SCRAPED}
     return found

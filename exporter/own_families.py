@@ -1,11 +1,11 @@
-"""The exporter's own families that tell something of each query.
+"""The exporter's own families that may have many samples, as those of each query.
 
 prometheus-client writes every line of a family at every scrape, at some 20 us each: of thousands of queries that is a
-second. Here a query's lines are written when they change, and a scrape joins them; the text is prometheus-client's.
+second. Here a line is written when it changes, and a scrape joins them; the text is prometheus-client's.
 """
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import Metric
 from prometheus_client.utils import floatToGoString
@@ -13,13 +13,13 @@ from prometheus_client.utils import floatToGoString
 from exporter.exposition import label_text
 
 Key = tuple[str, ...]
-"""The values of a family's labels; source and query are the first two."""
+"""The values of a family's labels."""
 
 Value = tuple[str, str, float]
 """A sample: a suffix of the family's name, the label ``le`` where there is one, and a number."""
 
 
-class ByQuery:
+class Lines:
     """One family. It is a collector of prometheus-client too, for who wants samples instead of text."""
 
     def __init__(self, name: str, text: str, kind: str, labels: Sequence[str]) -> None:
@@ -27,11 +27,15 @@ class ByQuery:
         self.labels = tuple(labels)
         self._known: dict[Key, tuple[Value, ...]] = {}
         self._lines: dict[Key, str] = {}
+        self._starts: dict[Key, tuple[str, ...]] = {}
+        self.changes = 0
+        """How often something changed."""
 
-    def forget(self, queries: Collection[tuple[str, str]]) -> None:
-        """Tell nothing of these queries any more."""
-        for key in [key for key in self._known if key[:2] in queries]:
-            del self._known[key], self._lines[key]
+    def forget(self, gone: Callable[[Key], bool]) -> None:
+        """Tell nothing of some keys any more."""
+        for key in list(filter(gone, self._known)):
+            del self._known[key], self._lines[key], self._starts[key]
+            self.changes += 1
 
     def text(self) -> str:
         """Give all lines, alike in both formats."""
@@ -50,31 +54,37 @@ class ByQuery:
                 family.add_sample(self.name + suffix, labels | ({"le": le} if le else {}), number)
         return (family,)
 
-    def _put(self, key: Key, values: Iterable[Value]) -> None:
-        values = tuple(values)
+    def _put(self, key: Key, values: tuple[Value, ...]) -> None:
+        self.changes += 1
+        starts = self._starts.get(key) or self._started(key, values)
+        self._known[key] = values
+        self._lines[key] = "".join(
+            [f"{start}{_text(number)}\n" for start, (_, _, number) in zip(starts, values, strict=True)]
+        )
+
+    def _started(self, key: Key, values: tuple[Value, ...]) -> tuple[str, ...]:
         # "le" comes before all other labels that a histogram has.
         labels = label_text(tuple(sorted(zip(self.labels, key, strict=True)))) + "} "
         starts = (f'{self.name}{suffix}{{le="{le}",' if le else f"{self.name}{suffix}{{" for suffix, le, _ in values)
-        numbers = (_text(number) for _, _, number in values)
-        self._known[key] = values
-        self._lines[key] = "".join(f"{start}{labels}{number}\n" for start, number in zip(starts, numbers, strict=True))
+        self._starts[key] = tuple(start + labels for start in starts)
+        return self._starts[key]
 
 
-class Numbers(ByQuery):
+class Numbers(Lines):
     """A gauge or a counter."""
 
     def set(self, key: Key, number: float) -> None:
         """Tell this number from now on."""
-        self._put(key, [("_total" if self.type == "counter" else "", "", float(number))])
+        self._put(key, (("_total" if self.type == "counter" else "", "", float(number)),))
 
     def add(self, key: Key, number: float = 1) -> None:
-        """Tell so much more than before; the first is told from 0."""
+        """Tell so much more than before, which was 0 at first."""
         ((_, _, before),) = self._known.get(key, (("", "", 0.0),))
         self.set(key, before + number)
 
 
-class Durations(ByQuery):
-    """A histogram of seconds; ``limits`` are its buckets' upper ends, without the last."""
+class Observations(Lines):
+    """A histogram; ``limits`` are its buckets' upper ends, without the last."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str], limits: Sequence[float]) -> None:
         super().__init__(name, text, "histogram", labels)
@@ -82,11 +92,11 @@ class Durations(ByQuery):
         buckets = (("_bucket", _text(limit), 0.0) for limit in self._limits)
         self._none: tuple[Value, ...] = (*buckets, ("_count", "", 0.0), ("_sum", "", 0.0))
 
-    def observe(self, key: Key, seconds: float) -> None:
+    def observe(self, key: Key, number: float) -> None:
         """Count one."""
-        steps = (*(float(seconds <= limit) for limit in self._limits), 1.0, seconds)
+        steps = [*(float(number <= limit) for limit in self._limits), 1.0, number]
         before = self._known.get(key, self._none)
-        self._put(key, ((suffix, le, number + step) for (suffix, le, number), step in zip(before, steps, strict=True)))
+        self._put(key, tuple((name, le, count + step) for (name, le, count), step in zip(before, steps, strict=True)))
 
 
 def _text(number: float) -> str:

@@ -1,4 +1,4 @@
-"""Families of the exporter's own with lines for each query, held against what prometheus-client makes of the same."""
+"""Families of the exporter's own that may have many lines, held against what prometheus-client makes of the same."""
 
 import math
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 
-from exporter.by_query import Durations, Numbers
+from exporter.own_families import Numbers, Observations
 
 prometheus_client.disable_created_metrics()  # as Telemetry does
 
@@ -63,7 +63,7 @@ def test_counters_are_written_as_prometheus_client_writes_them(given):
 @given(pairs(durations))
 def test_histograms_are_written_as_prometheus_client_writes_them(given):
     registry = CollectorRegistry()
-    ours = Durations("h", "Help.", BY, LIMITS)
+    ours = Observations("h", "Help.", BY, LIMITS)
     theirs = Histogram("h", "Help.", BY, buckets=LIMITS, registry=registry)
     for key, seconds in given:
         ours.observe(key, seconds)
@@ -89,7 +89,7 @@ def test_what_is_forgotten_has_no_lines_whatever_its_other_labels_are():
     family = Numbers("c", "Help.", "counter", (*BY, "reason"))
     for key in (("s", "q", "a"), ("s", "q", "b"), ("s", "r", "a"), ("t", "q", "a")):
         family.add(key)
-    family.forget({("s", "q"), ("s", "unknown")})
+    family.forget(lambda key: key[:2] == ("s", "q"))
     assert [line.partition(" ")[0] for line in family.text().splitlines()] == [
         'c_total{query="r",reason="a",source="s"}',
         'c_total{query="q",reason="a",source="t"}',
@@ -104,9 +104,10 @@ def test_a_line_is_written_when_it_changes_and_not_when_it_is_read():
     family = Numbers("g", "Help.", "gauge", BY)
     family.set(("s", "q"), 1)
     family.set(("s", "r"), 1)
-    before = dict(family._lines)
+    before, changes = dict(family._lines), family.changes
     family.set(("s", "r"), 2)
     assert family._lines["s", "q"] is before["s", "q"]
+    assert family.changes == changes + 1
     assert family.text() == 'g{query="q",source="s"} 1.0\ng{query="r",source="s"} 2.0\n'
 
 
