@@ -23,6 +23,9 @@ NOT_IN_A_LABEL = re.compile("[\0\ud800-\udfff]")
 
 NUMBERS = frozenset((int, float))
 
+STEP = 500
+"""Rows that are read at once."""
+
 Key = tuple[str, ...]
 
 
@@ -80,18 +83,30 @@ class Tabulator:
         before = len(self._seen.get(fields, ()))
         objects: list[Row] = [row for row in rows if isinstance(row, dict)]
         invalid: set[int] = set()
-        dimensions = self.query.dimensions
-        columns = columns_of(objects, (*dimensions, *fields))
-        labels = columns[: len(dimensions)]
+        labels, values = self._read(objects, fields, invalid)
         if self._keys and labels and not self._index:
             keys = self._keys.of(labels, self.query, invalid)
         else:
             keys = keys_of(labels, len(objects), self.query, invalid)
-        missing = 0 if self.query.on_missing == "zero" else None
-        values = [clean(column, missing, invalid) for column in columns[len(dimensions) :]]
         self._dropped["invalid"] += len(rows) - len(objects) + len(invalid)
         self.put(keys, values, fields)
         return len(self._seen.get(fields, ())) - before
+
+    def _read(
+        self, rows: Sequence[Row], fields: tuple[str, ...], invalid: set[int]
+    ) -> tuple[list[list[object]], list[list[Cell]]]:
+        """Give a column of each dimension, and a clean one of each field."""
+        missing = 0 if self.query.on_missing == "zero" else None
+        labels: list[list[object]] = [[] for _ in self.query.dimensions]
+        values: list[list[Cell]] = [[] for _ in fields]
+        # Some rows at a time: the processor still has them at hand for the next name, and other threads a turn.
+        for start in range(0, len(rows), STEP):
+            some = rows[start : start + STEP]
+            for label_column, name in zip(labels, self.query.dimensions, strict=True):
+                label_column.extend(_column_of(some, name))
+            for column, name in zip(values, fields, strict=True):
+                column.extend(clean(_column_of(some, name), missing, invalid, start))
+        return labels, values
 
     def put(self, keys: Sequence[Key | None], values: Sequence[list[Cell]], fields: tuple[str, ...]) -> None:
         """Take rows that are clean: their label values, ``None`` for one to leave out, and a column for each field."""
@@ -230,15 +245,15 @@ def keys_of(columns: Sequence[Sequence[object]], rows: int, query: Query, invali
     return keys
 
 
-def clean(column: list[object], missing: Cell, invalid: set[int]) -> list[Cell]:
+def clean(column: list[object], missing: Cell, invalid: set[int], start: int = 0) -> list[Cell]:
     """Make numbers of a column's values, ``missing`` of those that are missing; rows of junk go into ``invalid``.
 
-    A column that is clean is given back itself.
+    The first row is number ``start``. A column that is clean is given back itself.
     """
     if NUMBERS.issuperset(map(type, column)) and all_finite(column):
         return column  # type: ignore[return-value]  # nothing but int and float, as was just seen
     cells: list[Cell] = []
-    for row, value in enumerate(column):
+    for row, value in enumerate(column, start):
         try:
             cell = number(value)
             cells.append(missing if cell is None else cell)

@@ -15,6 +15,14 @@ INFINITE = 10**400
 DIGITS = "9" * 5000
 
 
+@pytest.fixture(autouse=True, scope="module", params=[500, 2])
+def step(request):
+    """Pages here are small; where two rows are a step, they are of several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(normalise, "STEP", request.param)
+        yield
+
+
 def tabulate(query, *pages, fields=None):
     tabulator = Tabulator(query)
     for page in pages:

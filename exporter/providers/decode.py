@@ -1,6 +1,7 @@
 """From the bytes of an answer to values."""
 
 import json
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 
@@ -14,6 +15,12 @@ CONTAINERS = frozenset((list, dict))
 DEEPEST = 32
 """Levels of lists and objects in an answer, where a query does not say; the vendors' have six."""
 
+LARGE = 1 << 18
+"""Bytes from which on an answer is decoded in steps."""
+
+STEP = 500
+"""Rows that are decoded at once: half a millisecond, in which no other thread has its turn."""
+
 USUAL = 8
 """Levels up to which an answer is measured while it is decoded. Each level more doubles what describes it."""
 
@@ -25,8 +32,12 @@ def decode(body: bytes, deepest: int = DEEPEST) -> object:
         Broken: it is none.
         BadResponse: it is nested deeper than admitted.
     """
+    levels = min(deepest, USUAL)
     try:
-        return _decoder(min(deepest, USUAL)).decode(body)
+        if len(body) > LARGE and levels > OUTER:
+            with suppress(ValueError):
+                return _in_steps(body, levels)
+        return _decoder(levels).decode(body)
     except (ValueError, RecursionError):
         answer = _decoded(body)
     if _deeper(answer, deepest):
@@ -41,6 +52,33 @@ def _decoder(levels: int) -> msgspec.json.Decoder[object]:
     for _ in range(levels):
         value = scalar | list[value] | dict[str, value]  # type: ignore[valid-type]  # made at run time
     return msgspec.json.Decoder(value)
+
+
+OUTER = 2
+"""Levels of an answer that are not a row's: an object, and its lists."""
+
+
+@cache
+def _outline() -> msgspec.json.Decoder[dict[str, object]]:
+    """Give what finds the rows in an answer that is an object, and leaves them as they are."""
+    return msgspec.json.Decoder(dict[str, str | int | float | bool | list[msgspec.Raw] | dict[str, msgspec.Raw] | None])
+
+
+def _in_steps(body: bytes, levels: int) -> dict[str, object]:
+    """Decode an answer with many rows, so that scrapes have their turn between two steps.
+
+    It takes half as long again as to decode it at once, which for 10,000 rows holds up all else for 20 ms.
+    """
+    answer, row = _outline().decode(body), _decoder(levels - OUTER).decode
+    for name, value in answer.items():
+        if type(value) is list:
+            rows: list[object] = []
+            for start in range(0, len(value), STEP):
+                rows += map(row, value[start : start + STEP])
+            answer[name] = rows
+        elif type(value) is dict:
+            answer[name] = {key: row(each) for key, each in value.items()}
+    return answer
 
 
 def _decoded(body: bytes) -> object:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.providers import decode as module
 from exporter.providers.decode import decode
 from exporter.providers.errors import BadResponse
 
@@ -12,6 +13,16 @@ VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda each: st.lists(each, max_size=4) | st.dictionaries(st.text(max_size=5), each, max_size=4),
 )
+
+
+@pytest.fixture(autouse=True, scope="module", params=["at once", "in steps"])
+def steps(request):
+    """Each test is of small answers and of large ones; here all are small, or all are large."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "in steps":
+            patch.setattr(module, "LARGE", -1)
+            patch.setattr(module, "STEP", 2)
+        yield
 
 
 @given(VALUES)
@@ -171,3 +182,22 @@ def test_any_other_encoding_is_read_without_a_wrong_letter_or_not_at_all(encodin
 def test_half_a_body_in_utf_16_is_a_bad_response():
     with pytest.raises(BadResponse):
         decode(json.dumps(ROWS).encode("utf-16")[:-3])
+
+
+@given(st.dictionaries(st.text(max_size=5), st.lists(VALUES, max_size=7) | VALUES, max_size=4))
+def test_rows_are_decoded_in_their_order_whatever_stands_beside_them(answer):
+    found = decode(json.dumps(answer).encode())
+    assert found == answer
+    assert list(map(type, found.values())) == list(map(type, answer.values()))
+
+
+def test_a_large_answer_is_decoded_row_by_row_and_a_small_one_is_not(monkeypatch):
+    monkeypatch.setattr(module, "LARGE", 1000)
+    monkeypatch.setattr(module, "STEP", 10)
+    stepped, in_steps = [], module._in_steps
+    monkeypatch.setattr(module, "_in_steps", lambda body, levels: stepped.append(len(body)) or in_steps(body, levels))
+    for rows in (1, 100):
+        answer = {"totalrecords": rows, "response": [{"cdn": str(row), "plays": row} for row in range(rows)]}
+        assert decode(json.dumps(answer).encode()) == answer
+    assert len(stepped) == 1
+    assert stepped[0] > 1000
