@@ -1,4 +1,4 @@
-"""What the exporter says of itself (contract section 4, Itself), rendered by prometheus-client."""
+"""What the exporter says of itself (contract section 4, Itself): few families by prometheus-client, many lines kept."""
 
 import platform
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -76,7 +76,7 @@ def _changes(note: Callable[Concatenate["Telemetry", P], None]) -> Callable[Conc
 
     @wraps(note)
     def noting(self: "Telemetry", /, *args: P.args, **kwargs: P.kwargs) -> None:
-        self._changes += 1
+        self._noted += 1
         note(self, *args, **kwargs)
 
     return noting
@@ -87,7 +87,7 @@ class Telemetry:
 
     def __init__(self, clock: Callable[[], float], revision: str = "unknown", shard: Shard = ONLY) -> None:
         self._clock = clock
-        self._changes = 0
+        self._noted = 0
         self.registry = CollectorRegistry()
         """All but what is in ``passing``."""
         self.passing = CollectorRegistry()
@@ -195,7 +195,7 @@ class Telemetry:
     @property
     def version(self) -> int:
         """Another number after each change of what is in ``registry``."""
-        return self._changes + sum(family.changes for family in self._many)
+        return self._noted + sum(family.changes for family in self._many)
 
     def add(self, family: F) -> F:
         """Tell this family, too."""
