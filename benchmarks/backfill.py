@@ -27,6 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import httpx
@@ -37,7 +39,7 @@ from processes import OWN, answers, free_port, process, samples
 from exporter import demo
 
 if TYPE_CHECKING:
-    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.queues import SimpleQueue as Pipe
     from multiprocessing.sharedctypes import SynchronizedArray
 
 DAY = 24 * HOUR
@@ -97,10 +99,10 @@ class Phases:
 
     def _now(self) -> tuple[float, ...]:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.monotonic(), sum(self._vendors), ended.ru_utime + ended.ru_stime, time.process_time()
+        return time.monotonic(), sum(self._vendors[:]), ended.ru_utime + ended.ru_stime, time.process_time()
 
 
-def vend(urls: "SimpleQueue[dict[str, str]]", spent: "SynchronizedArray[float]", number: int) -> None:
+def vend(urls: "Pipe[dict[str, str]]", spent: "SynchronizedArray[float]", number: int) -> None:
     """Serve both vendors until killed."""
     # Each answer is thousands of rows without a cycle: to look for cycles every 700 objects costs a third of the time.
     gc.set_threshold(200_000, 20, 20)
@@ -157,12 +159,18 @@ async def fill(directory: Path, env: Mapping[str, str], start: int, end: int, ph
         await done([*blocks, output, directory / "tsdb"], directory / "promtool.log")
 
 
-def own(env: Mapping[str, str], queries: Sequence[Query], day: int) -> dict[str, list[tuple[int, Samples]]]:
-    """Ask the vendors for each hour of a day, query by query."""
-    with httpx.Client(trust_env=False, timeout=SLOW) as http:
+def own(env: Mapping[str, str], queries: Sequence[Query], day: int) -> list[tuple[str, int, Samples]]:
+    """Ask the vendors for each hour of a day, all queries for one hour before the next: they remember what they know.
+
+    Some hours at a time, so that they are not idle while an answer is read.
+    """
+    with httpx.Client(trust_env=False, timeout=SLOW) as http, ThreadPoolExecutor(4) as pool:
         vendors = Vendors(http, env)
-        hours = range(day, day + DAY, HOUR)
-        found = {query["name"]: [(start + HOUR, vendors.hour(query, start)) for start in hours] for query in queries}
+
+        def hour(start: int) -> list[tuple[str, int, Samples]]:
+            return [(query["name"], start + HOUR, vendors.hour(query, start)) for query in queries]
+
+        found = [each for some in pool.map(hour, range(day, day + DAY, HOUR)) for each in some]
     print(f"{shown(day)} asked for", file=sys.stderr, flush=True)
     return found
 
@@ -170,18 +178,28 @@ def own(env: Mapping[str, str], queries: Sequence[Query], day: int) -> dict[str,
 def compare(
     url: str, envs: Sequence[Mapping[str, str]], queries: Sequence[Query], days: Sequence[int]
 ) -> dict[str, Tally]:
-    """Compare a few days at a time, so that memory does not grow with the period: each copy of the vendors has one."""
+    """Compare day by day, so that memory does not grow with the period; each copy of the vendors has one at a time."""
     tallies = {query["name"]: Tally() for query in queries}
-    for some in batched(days, len(envs)):
-        with ThreadPoolExecutor(len(envs)) as pool:
-            answers = list(pool.map(lambda env, day: own(env, queries, day), envs, some))
-        for day, answer in zip(some, answers, strict=True):
-            held = stored(url, day)
-            for name, hours in answer.items():
-                tallies[name].buckets += len(hours)
-                told = {(labels, at): value for at, found in hours for labels, value in found.items()}
-                tallies[name].add(told, held.pop(name, {}))
-            assert not held, f"Prometheus has what nobody asked for: {list(held)}"
+    free, counting = SimpleQueue[Mapping[str, str]](), Lock()
+    for env in envs:
+        free.put(env)
+
+    def one(day: int) -> None:
+        env = free.get()
+        answer = own(env, queries, day)
+        free.put(env)
+        told: defaultdict[str, dict[tuple[object, float], float]] = defaultdict(dict)
+        for name, at, found in answer:
+            told[name].update({(labels, at): value for labels, value in found.items()})
+        held = stored(url, day)
+        with counting:
+            for name, tally in tallies.items():
+                tally.buckets += DAY // HOUR
+                tally.add(told[name], held.pop(name, {}))
+        assert not held, f"Prometheus has what nobody asked for: {list(held)}"
+
+    with ThreadPoolExecutor(len(envs) + 1) as pool:
+        list(pool.map(one, days))
     return tallies
 
 
@@ -192,11 +210,6 @@ def stored(url: str, day: int) -> dict[str, dict[tuple[object, float], float]]:
         labels = frozenset(metric.items())
         held[metric["query"]].update({(labels, at): value for at, value in values})
     return held
-
-
-def batched(days: Sequence[int], count: int) -> Iterator[Sequence[int]]:
-    """Give them in parts of so many."""
-    return (days[start : start + count] for start in range(0, len(days), count))
 
 
 def count(url: str, tallies: Mapping[str, Tally], start: int, end: int) -> None:
