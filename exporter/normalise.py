@@ -15,6 +15,7 @@ import msgspec
 
 from exporter.catalog import sanitise
 from exporter.model import Cell, Column, Exemplar, Metric, Query, Row, Table
+from exporter.providers.decode import STEP
 
 NUMERIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 NOT_FINITE = re.compile(r"(?:[+-]?(?:nan|inf|infinity))?", re.IGNORECASE)
@@ -22,9 +23,6 @@ NOT_IN_A_LABEL = re.compile("[\0\ud800-\udfff]")
 """A lone surrogate has no UTF-8, so that it would cost the whole scrape; a NUL ends a text for many a reader."""
 
 NUMBERS = frozenset((int, float))
-
-STEP = 500
-"""Rows that are read at once."""
 
 Key = tuple[str, ...]
 

@@ -28,14 +28,14 @@ class Lines:
         self._known: dict[Key, tuple[Value, ...]] = {}
         self._lines: dict[Key, str] = {}
         self._starts: dict[Key, tuple[str, ...]] = {}
-        self.changes = 0
-        """How often something changed."""
+        self.changed: Callable[[], None] = lambda: None
+        """Is called at each change."""
 
     def forget(self, gone: Callable[[Key], bool]) -> None:
         """Tell nothing of some keys any more."""
         for key in list(filter(gone, self._known)):
             del self._known[key], self._lines[key], self._starts[key]
-            self.changes += 1
+            self.changed()
 
     def text(self) -> str:
         """Give all lines, alike in both formats."""
@@ -55,7 +55,7 @@ class Lines:
         return (family,)
 
     def _put(self, key: Key, values: tuple[Value, ...]) -> None:
-        self.changes += 1
+        self.changed()
         starts = self._starts.get(key) or self._started(key, values)
         self._known[key] = values
         self._lines[key] = "".join(

@@ -2,15 +2,13 @@
 
 import platform
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from functools import wraps
 from itertools import chain
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.openmetrics import exposition as openmetrics
 
 import exporter
 from exporter.exposition import Format
@@ -18,6 +16,7 @@ from exporter.model import Exchange, Outcome, Query
 from exporter.own_families import Lines, Numbers, Observations
 from exporter.process import Process
 from exporter.shard import ONLY, Shard
+from exporter.told import END_OF_BODY, Told
 
 PREFIX = "video_analytics_exporter"
 BY_QUERY = ("source", "query")
@@ -28,47 +27,9 @@ SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 200)
 POLL_SECONDS = (0.25, 1, 5, 15, 60, 200)
 """Fewer for whole polls: queries may be thousands, where sources are tens."""
 
-RENDER: dict[Format, Callable[[Any], bytes]] = {
-    Format.TEXT: prometheus_client.generate_latest,
-    Format.OPENMETRICS: openmetrics.generate_latest,
-}
-"""Each wants a registry, and of that no more than what :class:`_Families` has."""
-
-END = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
-"""What closes a body."""
-
 P = ParamSpec("P")
 M = TypeVar("M", Counter, Gauge, Histogram)
 F = TypeVar("F", bound=Lines)
-
-
-@dataclass(frozen=True, slots=True)
-class _Families:
-    """What prometheus-client takes for a registry."""
-
-    families: tuple[Metric, ...]
-
-    def collect(self) -> Iterable[Metric]:
-        return self.families
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the exporter said of itself at one moment; of some families the lines are written already."""
-
-    families: tuple[Metric, ...]
-    lines: tuple[tuple[Metric, str], ...] = ()
-
-    def render(self, form: Format) -> bytes:
-        """Give it as text, without what closes a body."""
-        parts = [_rendered(self.families, form)]
-        for family, lines in self.lines:
-            parts += _rendered((family,), form), lines.encode()
-        return b"".join(parts)
-
-
-def _rendered(families: tuple[Metric, ...], form: Format) -> bytes:
-    return RENDER[form](_Families(families)).removesuffix(END[form])
 
 
 def _changes(note: Callable[Concatenate["Telemetry", P], None]) -> Callable[Concatenate["Telemetry", P], None]:
@@ -76,7 +37,7 @@ def _changes(note: Callable[Concatenate["Telemetry", P], None]) -> Callable[Conc
 
     @wraps(note)
     def noting(self: "Telemetry", /, *args: P.args, **kwargs: P.kwargs) -> None:
-        self._noted += 1
+        self.version += 1
         note(self, *args, **kwargs)
 
     return noting
@@ -87,7 +48,8 @@ class Telemetry:
 
     def __init__(self, clock: Callable[[], float], revision: str = "unknown", shard: Shard = ONLY) -> None:
         self._clock = clock
-        self._noted = 0
+        self.version = 0
+        """Another number after each change of what is in ``registry``."""
         self.registry = CollectorRegistry()
         """All but what is in ``passing``."""
         self.passing = CollectorRegistry()
@@ -192,16 +154,15 @@ class Telemetry:
     def _numbers(self, name: str, text: str, kind: str = "gauge", more: tuple[str, ...] = ()) -> Numbers:
         return self.add(Numbers(f"{PREFIX}_{name}", text, kind, (*BY_QUERY, *more)))
 
-    @property
-    def version(self) -> int:
-        """Another number after each change of what is in ``registry``."""
-        return self._noted + sum(family.changes for family in self._many)
-
     def add(self, family: F) -> F:
         """Tell this family, too."""
         self.registry.register(family)
         self._many.append(family)
+        family.changed = self._changed
         return family
+
+    def _changed(self) -> None:
+        self.version += 1
 
     @_changes
     def configured(self, queries: Iterable[Query], kept: Collection[tuple[str, str]] = ()) -> None:
@@ -232,7 +193,6 @@ class Telemetry:
         """Note a configuration that can't be used."""
         self._reload_ok.set(0)
 
-    @_changes
     def restored(self, last: Outcome, good: Outcome | None) -> None:
         """Note what was stored before this process began: how the last poll ended, and the last one that succeeded."""
         self._success.set(last.query.key, last.succeeded)
@@ -244,7 +204,6 @@ class Telemetry:
         self._window_end.set(good.query.key, good.window.end)
         self._series.set(good.query.key, good.series)
 
-    @_changes
     def polled(self, outcome: Outcome) -> None:
         """Note how a poll ended."""
         key = outcome.query.key
@@ -263,7 +222,6 @@ class Telemetry:
         """Note how many requests the configuration comes to in a day."""
         self._planned.labels(source).set(requests_per_day)
 
-    @_changes
     def skipped(self, queries: Iterable[Query]) -> None:
         """Note a tick on which the poll before of these queries was still running."""
         for query in queries:
@@ -321,7 +279,7 @@ class Telemetry:
 
     def render(self, form: Format) -> bytes:
         """Give all of it as text; in OpenMetrics with the end of file that closes a body."""
-        return self.collect().render(form) + self.collect_passing().render(form) + END[form]
+        return self.collect().render(form) + self.collect_passing().render(form) + END_OF_BODY[form]
 
 
 def described(registry: CollectorRegistry) -> Iterator[tuple[Metric, tuple[str, ...]]]:

@@ -19,7 +19,7 @@ LARGE = 1 << 18
 """Bytes from which on an answer is decoded in steps."""
 
 STEP = 500
-"""Rows that are decoded at once: half a millisecond, in which no other thread has its turn."""
+"""Rows that are decoded, read or freed at once: half a millisecond, in which no other thread has its turn."""
 
 USUAL = 8
 """Levels up to which an answer is measured while it is decoded. Each level more doubles what describes it."""

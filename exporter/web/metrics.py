@@ -12,8 +12,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from exporter.exposition import Exposition, Format
 from exporter.gzipped import RAW, Piece, deflate, file
-from exporter.telemetry import END as END_OF_BODY
-from exporter.telemetry import Telemetry, Told
+from exporter.telemetry import Telemetry
+from exporter.told import END_OF_BODY, Told
 from exporter.web.negotiate import format_for, wants_gzip
 
 SHARE = 1 << 18

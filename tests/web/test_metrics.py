@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.config import ConfigError, load
 from exporter.exposition import Format
-from exporter.telemetry import Told
+from exporter.told import Told
 from exporter.web.listen import bind, serve
 from exporter.web.metrics import SHARE
 
@@ -260,6 +260,10 @@ def written(monkeypatch):
     return written
 
 
+def broken():
+    raise MemoryError
+
+
 async def test_own_metrics_are_written_once_until_something_changes(served, client, query, written):
     for _ in range(5):
         await raw(client, accept_encoding="gzip")
@@ -286,10 +290,6 @@ async def test_what_the_process_tells_is_no_older_than_a_second(served, client, 
 async def test_what_a_broken_writing_left_is_not_taken_for_what_is_so(served, client, written):
     await raw(client)
     served.telemetry.throttled("mm", 1.0)
-
-    def broken():
-        raise MemoryError
-
     written.at_work = broken
     with pytest.raises(MemoryError):
         await raw(client)
@@ -340,9 +340,6 @@ async def test_data_and_own_metrics_are_of_one_moment(served, client, make_query
 
 
 async def test_a_writing_that_breaks_does_not_break_the_next(client, written):
-    def broken():
-        raise MemoryError
-
     written.at_work = broken
     with pytest.raises(MemoryError):
         await raw(client)
