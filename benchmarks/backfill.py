@@ -169,8 +169,9 @@ def own(env: Mapping[str, str], queries: Sequence[Query], day: int) -> list[tupl
 
     Some hours at a time, so that they are not idle while an answer is read.
     """
-    # The simulated vendors close a connection that nobody has used for 5 s, maybe just when it is taken up again.
-    limits = httpx.Limits(keepalive_expiry=2)
+    # The simulated vendors close a connection that nobody has used for 5 s, maybe just when it is taken up again: no
+    # connection is used twice.
+    limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(trust_env=False, timeout=SLOW, limits=limits) as http, ThreadPoolExecutor(4) as pool:
         vendors = Vendors(http, env)
 

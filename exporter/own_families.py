@@ -55,6 +55,8 @@ class Lines:
         return (family,)
 
     def _put(self, key: Key, values: tuple[Value, ...]) -> None:
+        if self._known.get(key) == values:
+            return
         self.changed()
         starts = self._starts.get(key) or self._started(key, values)
         self._known[key] = values

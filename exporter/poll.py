@@ -213,9 +213,7 @@ class Poller:
             snapshot = Snapshot(query, end.chunks, period, self._clock())
             self._store.swap(snapshot)
             series = snapshot.series
-        ended = self._now()
-        with bound_contextvars(source=query.source, query=query.name):
-            self._note(Outcome(query, period, ended, duration, series, end.dropped, end.reason, end.error))
+        self._note(Outcome(query, period, self._now(), duration, series, end.dropped, end.reason, end.error))
 
     async def _apart(self, rows: int, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Do work on so many rows beside the event loop, one piece at a time: more at once would only delay scrapes.
@@ -236,9 +234,11 @@ class Poller:
         _log_change(before, outcome, self._alike[key])
         self._alike[key] = self._alike[key] + 1 if before and before.reason == outcome.reason else 1
         if circuit.open and not was_open:
-            log.warning("circuit opens: the source's queries are polled less often")
+            log.warning(
+                "circuit opens: the source's queries are polled less often", source=key[0], query=outcome.query.name
+            )
         elif was_open and not circuit.open:
-            log.info("circuit closes")
+            log.info("circuit closes", source=key[0], query=outcome.query.name)
 
 
 def _log_change(before: Outcome | None, outcome: Outcome, alike: int) -> None:
@@ -247,9 +247,10 @@ def _log_change(before: Outcome | None, outcome: Outcome, alike: int) -> None:
     The line says how many polls were ``alike`` before: those that were not logged.
     """
     past = {"was": before.reason or "ok", "polls": alike} if before else {}
+    whose = {"source": outcome.query.source, "query": outcome.query.name}
     if outcome.succeeded and (before is None or not before.succeeded):
-        log.info("query works" if before is None else "query works again", series=outcome.series, **past)
+        log.info("query works" if before is None else "query works again", series=outcome.series, **past, **whose)
     elif not outcome.succeeded and (before is None or before.reason != outcome.reason):
-        log.error("query fails", reason=outcome.reason, error=outcome.error, **past)
+        log.error("query fails", reason=outcome.reason, error=outcome.error, **past, **whose)
     for reason in sorted(set(outcome.dropped) - set(before.dropped if before else ())):
-        log.warning("rows dropped", reason=reason, rows=outcome.dropped[reason])
+        log.warning("rows dropped", reason=reason, rows=outcome.dropped[reason], **whose)

@@ -106,11 +106,6 @@ class Telemetry:
             "Requests that the configuration comes to in a day, one page each; log-ins and repeats come on top.",
             "source",
         )
-        self._circuit = self._gauge(
-            "api_circuit_open",
-            "Whether the source's queries are polled less often, after repeated failures.",
-            "source",
-        )
         self._token_expiry = self._gauge(
             "api_token_expiry_timestamp_seconds", "When the source's access token expires.", "source"
         )
@@ -123,6 +118,15 @@ class Telemetry:
         self._queries: set[tuple[str, str]] = set()
         self._sources: set[str] | None = None
         self._by_query = tuple(self._many)
+        # Noted after each poll, and nearly always as before.
+        self._circuit = self.add(
+            Numbers(
+                f"{PREFIX}_api_circuit_open",
+                "Whether the source's queries are polled less often, after repeated failures.",
+                "gauge",
+                ("source",),
+            )
+        )
         self._by_source = (
             self._requests,
             self._request_duration,
@@ -130,7 +134,6 @@ class Telemetry:
             self._retries,
             self._remaining,
             self._planned,
-            self._circuit,
             self._token_expiry,
         )
         build = self._gauge("build_info", "The exporter that is running.", "version", "revision", "pythonversion")
@@ -178,6 +181,7 @@ class Telemetry:
         for source in (self._sources or set()) - sources:
             for metric in self._by_source:
                 metric.remove_by_labels({"source": source})
+        self._circuit.forget(lambda key: key[0] not in sources)
         self._sources = sources
         for query in queries:
             periods = (_duration(seconds) for seconds in (query.interval, query.window, query.delay))
@@ -186,7 +190,7 @@ class Telemetry:
             self._skipped.add(query.key, 0)
         for source in sources:
             self._retries.labels(source)
-            self._circuit.labels(source)
+            self._circuit.add((source,), 0)
 
     @_changes
     def not_configured(self) -> None:
@@ -231,10 +235,9 @@ class Telemetry:
         """Whether a source is not configured any more: its last requests still end, and must not bring it back."""
         return self._sources is not None and source not in self._sources
 
-    @_changes
     def circuit(self, source: str, *, is_open: bool) -> None:
         """Note whether a source's queries are polled less often."""
-        self._circuit.labels(source).set(is_open)
+        self._circuit.set((source,), is_open)
 
     @_changes
     def retried(self, source: str) -> None:

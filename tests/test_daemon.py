@@ -338,7 +338,7 @@ async def test_a_source_that_changes_in_how_it_is_asked_keeps_its_queries_as_the
         assert bench.house._poller._sources["mm"] is bench.house._clients["mm"]
         assert await bench.ready()
         assert bench.asked(bench.smartsight) == asked
-        await eventually(lambda: not old._wire._http or old._wire._http.is_closed)
+        await eventually(lambda: old._wire._transport is None)
 
 
 async def test_another_account_under_the_same_name_shows_nothing_of_the_old_one(bench):

@@ -30,10 +30,12 @@ def advice(status: int, headers: Mapping[str, str], now: float) -> Advice:
         headers: of the answer, names in any case.
         now: Unix seconds.
     """
-    now = _moment(headers.get("date", "")) or now
     remaining = _number(headers.get("x-ratelimit-remaining", ""))
-    waits = []
-    if status == STATUS_TOO_MANY or status >= STATUS_SERVER:
+    failed = status == STATUS_TOO_MANY or status >= STATUS_SERVER
+    if not failed and remaining != 0:
+        return Advice(None, remaining)
+    now, waits = _moment(headers.get("date", "")) or now, []
+    if failed:
         after = headers.get("retry-after", "")
         moment = _moment(after)
         waits.append(_number(after) if moment is None else moment - now)

@@ -11,6 +11,7 @@ import httpx
 from exporter.providers import token
 from exporter.providers.base import ApiKey, ClientCredentials, Credentials, Password, Secret
 from exporter.providers.errors import AuthError, VendorError, from_status
+from exporter.providers.headers import SENT
 from exporter.providers.standing import Login
 
 UNAUTHORIZED = 401
@@ -226,7 +227,7 @@ class TokenAuth(SourceAuth):
     def _token_request(self, form: Mapping[str, str]) -> httpx.Request:
         asked = self._credentials
         data = {"client_id": asked.client_id, **form}
-        return httpx.Request("POST", asked.token_url, data=data, extensions={"endpoint": "token"})
+        return httpx.Request("POST", asked.token_url, data=data, headers=SENT, extensions={"endpoint": "token"})
 
 
 def basic(user: str, password: str) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol, TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import httpx
 import structlog
@@ -24,6 +24,7 @@ from exporter.providers.errors import (
     VendorError,
     from_status,
 )
+from exporter.providers.headers import SENT
 from exporter.providers.limits import Limiter
 from exporter.providers.lookups import Lookups
 from exporter.providers.retry import retries
@@ -114,15 +115,34 @@ class Client:
         Raises:
             VendorError: there is no answer that can be used.
         """
-        failed: VendorError | None = None
+        self._asked += 1
+        try:
+            return await self._once(request, bounds, read)
+        except VendorError as error:
+            # What timed out with its tick, as many may at once, is told at once.
+            if not error.passing or self._clock() >= bounds.until:
+                raise
+            return await self._again(error, request, bounds, read)
+        finally:
+            self._asked -= 1
+            if not self._asked:
+                self._idle.set()
+
+    async def _again(
+        self, failed: VendorError, request: Request, bounds: Bounds, read: Callable[[bytes], Awaitable[T]]
+    ) -> T:
+        """Ask again for what has ``failed``, after a while, and as often as it is worth it."""
+        counted = False
 
         async def attempt() -> T:
-            nonlocal failed
+            nonlocal failed, counted
+            if not counted:
+                counted = True
+                raise failed
             try:
                 # A repeat ends with the tick; what ends so says less than the failure before it.
-                return await self._once(request, replace(bounds, end=bounds.until) if failed else bounds, read)
-            except OutOfTime as error:
-                failed = failed or error
+                return await self._once(request, replace(bounds, end=bounds.until), read)
+            except OutOfTime:
                 raise failed from None
             except VendorError as error:
                 failed = error
@@ -131,13 +151,7 @@ class Client:
         def again() -> None:
             self._observer.retried(self._source)
 
-        self._asked += 1
-        try:
-            return await retries(bounds.until, clock=self._clock, again=again)(attempt)
-        finally:
-            self._asked -= 1
-            if not self._asked:
-                self._idle.set()
+        return await retries(bounds.until, clock=self._clock, again=again)(attempt)
 
     def inherit(self, old: "Client") -> None:
         """Take over what the client before this one knows: of the same account its limits, and its log-in."""
@@ -175,10 +189,9 @@ class Client:
         params = request.params
         if lookup := request.lookup:
             params += ((lookup.name, await self._fact(lookup, bounds)),)
-        url = self._provider.base_url + request.path
-        outgoing = httpx.Request(
-            "GET", url, params=params, extensions={"endpoint": request.endpoint, "interval": bounds.interval}
-        )
+        url = self._provider.base_url + request.path + (f"?{urlencode(params)}" if params else "")
+        extensions = {"endpoint": request.endpoint, "interval": bounds.interval}
+        outgoing = httpx.Request("GET", url, headers=SENT, extensions=extensions)
         async with contextlib.aclosing(self._auth.async_auth_flow(outgoing)) as requests:
             sent: httpx.Request | None = await anext(requests)
             response = None

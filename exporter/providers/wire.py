@@ -3,35 +3,28 @@
 import asyncio
 import ssl
 from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import httpx
 
-import exporter
 from exporter.providers.errors import BadResponse, Broken, NetworkError, TimedOut
 from exporter.providers.shapes import HttpSettings
 from exporter.providers.transport import Http1
 
-DECODED = ("content-encoding", "content-length", "transfer-encoding")
+DECODED = (b"content-encoding", b"content-length", b"transfer-encoding")
 """Headers that no longer hold once a body is read."""
 
 
-HEADERS = {
-    "accept": "application/json",
-    "accept-encoding": "gzip, deflate",
-    "user-agent": f"video-analytics-exporter/{exporter.__version__}",
-}
-"""Go along with each request."""
-
-
 class Wire:
-    """The connections to one source's hosts, opened at the first request; ``transport`` replaces them in tests."""
+    """The connections to one source's hosts, opened at the first request; ``given`` ones replace them in tests.
 
-    def __init__(self, settings: HttpSettings, transport: httpx.AsyncBaseTransport | None) -> None:
+    Without httpx's client: redirects, cookies and log-ins by the URL, which it adds, are what is not wanted here.
+    """
+
+    def __init__(self, settings: HttpSettings, given: httpx.AsyncBaseTransport | None) -> None:
         self._settings = settings
-        self._transport = transport
-        self._http: httpx.AsyncClient | None = None
+        self._given = given
+        self._transport: httpx.AsyncBaseTransport | None = None
         self._stamp = (0, 0)
         self._sending = 0
 
@@ -41,12 +34,11 @@ class Wire:
         Raises:
             VendorError: there is no whole response.
         """
-        http = await self._opened()
-        request.headers.update(HEADERS)
+        transport = await self._opened()
         self._sending += 1
         try:
             async with asyncio.timeout(timeout):
-                response = await http.send(request, stream=True, auth=None)
+                response = await transport.handle_async_request(request)
                 try:
                     # Of one coding a piece grows a thousandfold at most, of two a millionfold, before it is measured.
                     if "," in response.headers.get("content-encoding", ""):
@@ -63,36 +55,29 @@ class Wire:
             raise NetworkError(said) from None
         finally:
             self._sending -= 1
-        headers = [(name, value) for name, value in response.headers.items() if name not in DECODED]
+        headers = [(name, value) for name, value in response.headers.raw if name.lower() not in DECODED]
         return httpx.Response(response.status_code, headers=headers, content=body, request=request)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._http:
-            await self._http.aclose()
+        transport, self._transport = self._transport, None
+        if transport:
+            await transport.aclose()
 
-    async def _opened(self) -> httpx.AsyncClient:
+    async def _opened(self) -> httpx.AsyncBaseTransport:
         """Give the open connections, with the authorities of the file as it is now."""
         http = self._settings
         try:
             stamp = _stamp(http.ca_file)
-            if self._http and stamp != self._stamp and not self._sending:
-                await self._http.aclose()
-                self._http = None
-            if self._http is None:
-                transport, self._stamp = self._transport or _transport(http, stamp), stamp
-                # One time-out is for the whole request, in send.
-                self._http = httpx.AsyncClient(
-                    timeout=None,  # noqa: S113 - see above
-                    transport=transport,
-                    follow_redirects=False,
-                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # never sent, and so not to be kept
-                )
+            if self._transport and stamp != self._stamp and not self._sending:
+                await self.aclose()
+            if self._transport is None:
+                self._transport, self._stamp = self._given or _transport(http, stamp), stamp
         except OSError as error:
             raise NetworkError(
                 f"the CA file {http.ca_file} can't be used: {error.strerror or 'no certificates in it'}"
             ) from None
-        return self._http
+        return self._transport
 
 
 def _stamp(ca_file: Path | None) -> tuple[int, int]:

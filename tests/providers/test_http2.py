@@ -17,6 +17,7 @@ import trustme
 
 from exporter.providers import h2_connection, http2
 from exporter.providers.errors import BadResponse, NetworkError, TimedOut
+from exporter.providers.headers import SENT
 from exporter.providers.shapes import HttpSettings
 from exporter.providers.wire import Wire
 
@@ -164,7 +165,7 @@ async def wire(ca_file):
 
 
 async def said(wire, url, timeout=20, most=2**24):  # noqa: ASYNC109 - the wire's own
-    return (await wire.send(httpx.Request("GET", url), timeout, most)).content
+    return (await wire.send(httpx.Request("GET", url, headers=SENT), timeout, most)).content
 
 
 def never(*_):
