@@ -1,9 +1,12 @@
 """From the bytes of an answer to values."""
 
 import json
+import re
 from contextlib import suppress
 from functools import cache
 from itertools import chain
+from secrets import token_hex
+from typing import Any
 
 import msgspec
 
@@ -18,8 +21,14 @@ DEEPEST = 32
 LARGE = 1 << 18
 """Bytes from which on an answer is decoded in steps."""
 
+PIECE = 1 << 16
+"""Bytes that are decoded at once, and a row more: half a millisecond, in which no other thread has its turn."""
+
+END = 1 << 12
+"""Bytes at the end of an answer in which its rows have to end, for it to be decoded in steps."""
+
 STEP = 500
-"""Rows that are decoded, read or freed at once: half a millisecond, in which no other thread has its turn."""
+"""Rows that are read or freed at once: less than that."""
 
 USUAL = 8
 """Levels up to which an answer is measured while it is decoded. Each level more doubles what describes it."""
@@ -34,7 +43,7 @@ def decode(body: bytes, deepest: int = DEEPEST) -> object:
     """
     levels = min(deepest, USUAL)
     try:
-        if len(body) > LARGE and levels > OUTER:
+        if len(body) > LARGE and levels > 1:
             with suppress(ValueError):
                 return _in_steps(body, levels)
         return _decoder(levels).decode(body)
@@ -45,40 +54,62 @@ def decode(body: bytes, deepest: int = DEEPEST) -> object:
     return answer
 
 
-@cache
-def _decoder(levels: int) -> msgspec.json.Decoder[object]:
-    """Give what decodes JSON of so many levels at most, and nothing else."""
+def _value(levels: int) -> Any:  # noqa: ANN401 - a type
+    """Give the type of JSON of so many levels at most."""
     value = scalar = str | int | float | bool | None
     for _ in range(levels):
         value = scalar | list[value] | dict[str, value]  # type: ignore[valid-type]  # made at run time
-    return msgspec.json.Decoder(value)
-
-
-OUTER = 2
-"""Levels of an answer that are not a row's: an object, and its lists."""
+    return value
 
 
 @cache
-def _outline() -> msgspec.json.Decoder[dict[str, object]]:
-    """Give what finds the rows in an answer that is an object, and leaves them as they are."""
-    return msgspec.json.Decoder(dict[str, str | int | float | bool | list[msgspec.Raw] | dict[str, msgspec.Raw] | None])
+def _decoder(levels: int) -> msgspec.json.Decoder[object]:
+    """Give what decodes JSON of so many levels at most, and nothing else."""
+    return msgspec.json.Decoder(_value(levels))
+
+
+@cache
+def _list(levels: int) -> msgspec.json.Decoder[list[object]]:
+    """Give what decodes a list of so many levels, itself one of them."""
+    return msgspec.json.Decoder(list[_value(levels - 1)])  # type: ignore[misc]  # made at run time
+
+
+@cache
+def _object(levels: int) -> msgspec.json.Decoder[dict[str, object]]:
+    """Give what decodes an object of so many levels, itself one of them."""
+    return msgspec.json.Decoder(dict[str, _value(levels - 1)])  # type: ignore[misc]  # made at run time
+
+
+FIRST = re.compile(rb"\[\s*(?={)")
+BETWEEN = re.compile(rb"(?<=})\s*,\s*(?={)")
+LAST = re.compile(rb"(?<=})\s*\]")
+
+STAND_IN = token_hex()
+"""Stands for an answer's rows while the rest is decoded: no vendor's word, and its quotes a fault within a string."""
 
 
 def _in_steps(body: bytes, levels: int) -> dict[str, object]:
-    """Decode an answer with many rows, so that scrapes have their turn between two steps.
+    """Decode an answer whose rows are one list of objects some rows at a time, so that scrapes have turns in between.
 
-    It takes half as long again as to decode it at once, which for 10,000 rows holds up all else for 20 ms.
+    Where a row ends is guessed. What is between two wrong guesses is no JSON: a string or an object of it has no end.
+
+    Raises:
+        ValueError: it is another answer, or one that can't be cut like this.
     """
-    answer, row = _outline().decode(body), _decoder(levels - OUTER).decode
-    for name, value in answer.items():
-        if type(value) is list:
-            rows: list[object] = []
-            for start in range(0, len(value), STEP):
-                rows += map(row, value[start : start + STEP])
-            answer[name] = rows
-        elif type(value) is dict:
-            answer[name] = {key: row(each) for key, each in value.items()}
-    return answer
+    first, lasts = FIRST.search(body), [*LAST.finditer(body, max(len(body) - END, 0))]
+    if not first or not lasts:
+        raise ValueError("there is no list of objects")
+    start, end = first.end(), lasts[-1].start()
+    rest = body[: first.start()], STAND_IN.encode(), body[lasts[-1].end() :]
+    answer = _object(levels).decode(b'%b["%b"]%b' % rest)
+    [name] = (name for name, value in answer.items() if value == [STAND_IN])
+    rows: list[object] = []
+    while start < end:
+        between = BETWEEN.search(body, start + PIECE, end)
+        stop, after = between.span() if between else (end, end)
+        rows += _list(levels - 1).decode(b"[%b]" % body[start:stop])
+        start = after
+    return {**answer, name: rows}
 
 
 def _decoded(body: bytes) -> object:

@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.providers import decode as module
@@ -21,7 +21,7 @@ def steps(request):
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "in steps":
             patch.setattr(module, "LARGE", -1)
-            patch.setattr(module, "STEP", 2)
+            patch.setattr(module, "PIECE", 2)
         yield
 
 
@@ -191,13 +191,38 @@ def test_rows_are_decoded_in_their_order_whatever_stands_beside_them(answer):
     assert list(map(type, found.values())) == list(map(type, answer.values()))
 
 
-def test_a_large_answer_is_decoded_row_by_row_and_a_small_one_is_not(monkeypatch):
+TOKENS = ["{", "}", "[", "]", ",", ":", '"', '"a"', '"b"', "1", "}]", "},{", "[{", '{"a":1}', '"[{"', "\\", " "]
+
+
+@given(st.lists(st.sampled_from(TOKENS), max_size=30).map("".join))
+@example('{"n":"[{},{}]","r":[]}')
+@example('{"r":[{"a":"},{"},{"a":1}],"n":"}]"}')
+@example('{"r":[{"a":1}],"n":"}],","m":1}')
+@example('{"r":[{"a":[{"b":1},{"b":2}]},{"a":1}]}')
+@example('{"r":[{"a":1}],"r":["rows"]}')
+def test_what_is_cut_at_guessed_places_is_what_it_is_as_a_whole(text):
+    body = b'{"response":[{"a":1},%b,{"a":2}],"n":1}' % text.encode()
+    for each in (text.encode(), body):
+        try:
+            found = module._in_steps(each, 8)
+        except ValueError:
+            continue
+        assert found == json.loads(each)
+
+
+def test_rows_are_decoded_some_at_a_time_where_there_are_many(monkeypatch):
     monkeypatch.setattr(module, "LARGE", 1000)
-    monkeypatch.setattr(module, "STEP", 10)
+    monkeypatch.setattr(module, "PIECE", 100)
     stepped, in_steps = [], module._in_steps
-    monkeypatch.setattr(module, "_in_steps", lambda body, levels: stepped.append(len(body)) or in_steps(body, levels))
-    for rows in (1, 100):
-        answer = {"totalrecords": rows, "response": [{"cdn": str(row), "plays": row} for row in range(rows)]}
-        assert decode(json.dumps(answer).encode()) == answer
-    assert len(stepped) == 1
-    assert stepped[0] > 1000
+    monkeypatch.setattr(module, "_in_steps", lambda *args: stepped.append(in_steps(*args)) or stepped[-1])
+    many = {"totalrecords": 100, "response": [{"cdn": str(row), "of": [{"plays": row}]} for row in range(100)]}
+    for answer in (many, {"totalrecords": 1, "response": many["response"][:1]}):
+        for indent in (None, 2):
+            assert decode(json.dumps(answer, indent=indent).encode()) == answer
+    assert stepped == [many, many]
+
+
+def test_an_answer_with_a_bare_nan_is_decoded_at_once(monkeypatch):
+    monkeypatch.setattr(module, "LARGE", 1000)
+    answer = {"response": [{"cdn": str(row), "plays": math.nan if row == 99 else row} for row in range(100)]}
+    assert decode(json.dumps(answer).encode())["response"][:99] == answer["response"][:99]
