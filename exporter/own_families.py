@@ -12,6 +12,8 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.exposition import label_text
 
+PLAIN = 1e6
+
 Key = tuple[str, ...]
 """The values of a family's labels."""
 
@@ -102,5 +104,8 @@ class Observations(Lines):
 
 
 def _text(number: float) -> str:
+    # Go writes as Python does what is not large.
+    if 0 <= number < PLAIN:
+        return repr(number)
     text: str = floatToGoString(number)  # type: ignore[no-untyped-call]
     return text

@@ -1,9 +1,9 @@
 """HTTP/1.1 for httpx, over aiohttp: with many requests in flight httpx's own transport costs several times as much."""
 
-import contextlib
 import select
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
 
@@ -51,7 +51,7 @@ class Http1(httpx.AsyncBaseTransport):
         headers = request.headers.multi_items()
         # Through a tunnel the vendor must not see it.
         within = request.url.scheme == "http"
-        with _translated():
+        with TRANSLATED:
             response = await self._session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
@@ -129,7 +129,7 @@ def _touched(handler: ResponseHandler) -> bool:
 
 async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Send a request once: aiohttp would repeat it unseen after errors of its own, to which these don't belong."""
-    with _translated():
+    with TRANSLATED:
         return await send(request)
 
 
@@ -140,7 +140,7 @@ class _Body(httpx.AsyncByteStream):
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _translated():
+        with TRANSLATED:
             async for part in self._response.content.iter_any():
                 yield part
 
@@ -148,26 +148,36 @@ class _Body(httpx.AsyncByteStream):
         self._response.close()
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Raise httpx's errors for aiohttp's, in words that hold no address: a proxy's may have a password in it."""
-    try:
-        yield
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise httpx.ConnectError(str(error.certificate_error)) from None
-    except aiohttp.ClientHttpProxyError as error:
-        raise httpx.ProxyError(f"the proxy answered {error.status}") from None
-    except aiohttp.ClientProxyConnectionError as error:
-        raise httpx.ProxyError(str(error.os_error)) from None
-    except aiohttp.ClientConnectorError as error:
-        raise httpx.ConnectError(str(error.os_error)) from None
-    except aiohttp.ClientResponseError as error:
-        raise httpx.RemoteProtocolError(error.message.partition("\n")[0]) from None
-    except aiohttp.ClientPayloadError:
-        raise httpx.RemoteProtocolError("the answer is not whole") from None
-    except aiohttp.ServerDisconnectedError:
-        raise httpx.RemoteProtocolError("the server closed the connection without an answer") from None
-    except OSError as error:
-        raise httpx.ReadError(str(error)) from None
-    except (aiohttp.ClientError, ValueError) as error:
-        raise httpx.LocalProtocolError(type(error).__name__) from None
+TRANSLATIONS: tuple[
+    tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any], httpx.TransportError]], ...
+] = (
+    (aiohttp.ClientConnectorCertificateError, lambda error: httpx.ConnectError(str(error.certificate_error))),
+    (aiohttp.ClientHttpProxyError, lambda error: httpx.ProxyError(f"the proxy answered {error.status}")),
+    (aiohttp.ClientProxyConnectionError, lambda error: httpx.ProxyError(str(error.os_error))),
+    (aiohttp.ClientConnectorError, lambda error: httpx.ConnectError(str(error.os_error))),
+    (aiohttp.ClientResponseError, lambda error: httpx.RemoteProtocolError(error.message.partition("\n")[0])),
+    (aiohttp.ClientPayloadError, lambda _: httpx.RemoteProtocolError("the answer is not whole")),
+    (
+        aiohttp.ServerDisconnectedError,
+        lambda _: httpx.RemoteProtocolError("the server closed the connection without an answer"),
+    ),
+    (OSError, lambda error: httpx.ReadError(str(error))),
+    ((aiohttp.ClientError, ValueError), lambda error: httpx.LocalProtocolError(type(error).__name__)),
+)
+"""httpx's errors for aiohttp's, the first that fits. No word holds an address: a proxy's may have a password in it."""
+
+
+class _Translated:
+    """Raises httpx's errors for aiohttp's."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Translate what went wrong."""
+        for kind, translation in TRANSLATIONS if error else ():
+            if isinstance(error, kind):
+                raise translation(error) from None
+
+
+TRANSLATED = _Translated()
