@@ -22,6 +22,11 @@ def pytest_runtest_setup(item):
             complain(f"needs a real {component}, and none is on PATH")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest, a Keycloak that starts: as one of the last it would keep all others waiting."""
+    items.sort(key=lambda item: "tests/keycloak/" not in item.nodeid)
+
+
 @pytest.fixture(autouse=True)
 def _no_repeats(monkeypatch, request):
     """Let a request that fails be the end of it, but where a test asks for ``repeats``: their waits are real."""

@@ -103,9 +103,8 @@ def test_what_moves_when_a_shard_is_added_moves_to_it(whole, total):
     assert {after[key] for key in before if after[key] != before[key]} <= {total}
 
 
-@pytest.mark.parametrize("total", [1, 3, 4, 9])
 @pytest.mark.parametrize("concurrency", [4, 100])
-def test_about_one_in_n_plus_one_moves(total, concurrency):
+def test_about_one_in_n_plus_one_moves(concurrency):
     """Of few seats a source has, the new shard takes one or none: over many sources it comes to the same share."""
     sources = {
         f"s{n}": {
@@ -118,9 +117,10 @@ def test_about_one_in_n_plus_one_moves(total, concurrency):
     }
     queries = [asked(f"q{n}", list(sources), dimensions=[f"d{n}"]) for n in range(12)]
     whole = load(json.dumps({"sources": sources, "queries": queries}), name="c.yaml", env={})
-    before, after = owner(whole, total), owner(whole, total + 1)
-    moved = sum(after[key] != before[key] for key in before) / len(before)
-    assert moved == pytest.approx(1 / (total + 1), rel=0.3)
+    for total in (1, 3, 9):
+        before, after = owner(whole, total), owner(whole, total + 1)
+        moved = sum(after[key] != before[key] for key in before) / len(before)
+        assert moved == pytest.approx(1 / (total + 1), rel=0.3)
 
 
 def test_queries_are_spread_evenly():

@@ -177,18 +177,18 @@ async def test_links_lead_to_the_other_pages_from_below_a_proxy_s_path_too(serve
 
 
 async def test_thousands_of_queries_are_told_page_by_page(get, shown, make_query):
-    queries = [make_query(name=f"query-{index:04}") for index in range(2000)]
+    queries = [make_query(name=f"query-{index:04}") for index in range(1000)]
     shown.ask(*queries)
     for query in queries:
-        shown.end(query, reason="timeout" if query.name.endswith("999") else "")
-    first, last = await get(), await get(page="20")
+        shown.end(query, reason="timeout" if query.name.endswith("99") else "")
+    first, last = await get(), await get(page="10")
     shown_first = [row for row in first.rows if len(row) == 8][1:]
     assert len(shown_first) == ROWS
-    assert ["999" in row[1] for row in shown_first[:3]] == [True, True, False]
-    assert "1 to 100 of 2,000 queries" in first.text
-    assert "1,901 to 2,000 of 2,000 queries" in last.text
+    assert ["99" in row[1] for row in shown_first[:11]] == [True] * 10 + [False]
+    assert "1 to 100 of 1,000 queries" in first.text
+    assert "901 to 1,000 of 1,000 queries" in last.text
     assert [link for link in first.links if "page=" in link] == ["./?find=&state=&page=2"]
-    assert [link for link in last.links if "page=" in link] == ["./?find=&state=&page=19"]
+    assert [link for link in last.links if "page=" in link] == ["./?find=&state=&page=9"]
 
 
 @pytest.mark.parametrize(
