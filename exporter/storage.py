@@ -124,16 +124,18 @@ class Storage:
 
     async def keep_writing(self) -> None:
         """Write what waits, until cancelled; then once more, at once."""
+        taken: dict[str, _Stored] = {}
         try:
             while True:
                 await asyncio.sleep(EVERY)
                 if self._waiting:
-                    waiting, self._waiting = self._waiting, {}
-                    failed = await asyncio.to_thread(self._write, waiting)
+                    taken, self._waiting = self._waiting, {}
+                    failed = await asyncio.to_thread(self._write, taken)
                     # What has come meanwhile is newer.
-                    self._waiting = failed | self._waiting
+                    self._waiting, taken = failed | self._waiting, {}
         finally:
-            self._write(self._waiting)
+            # What a thread had taken may have failed, and one that had not begun never will.
+            self._write(taken | self._waiting)
 
     def _write(self, waiting: Mapping[str, _Stored]) -> dict[str, _Stored]:
         """Replace files whole, and give those that could not be written."""

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -445,6 +447,24 @@ async def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(disk,
         full.append(True)
     # ... at the latest when it ends
     assert disk.files()
+
+
+async def test_what_a_thread_was_given_and_had_not_begun_is_written_when_it_ends(disk):
+    disk.path.mkdir()
+    [job, *_] = jobs()
+    storage, busy = disk.storage(), threading.Event()
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as only:
+        loop.set_default_executor(only)
+        loop.run_in_executor(None, busy.wait)
+        try:
+            async with keeping(storage):
+                storage.put(job, outcome(job), disk.snapshot(job))
+                await eventually(lambda: not storage._waiting)
+                assert not disk.files()
+            assert disk.files()
+        finally:
+            busy.set()
 
 
 def test_one_file_that_can_t_be_written_keeps_no_other_from_it(disk):
