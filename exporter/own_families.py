@@ -13,6 +13,7 @@ from prometheus_client.utils import floatToGoString
 from exporter.exposition import label_text
 
 PLAIN = 1e6
+"""Numbers from which on Go writes an exponent, where Python does not yet."""
 
 Key = tuple[str, ...]
 """The values of a family's labels."""
@@ -104,7 +105,7 @@ class Observations(Lines):
 
 
 def _text(number: float) -> str:
-    # Go writes as Python does what is not large.
+    # Each poll writes some twenty numbers, nearly all of them like this.
     if 0 <= number < PLAIN:
         return repr(number)
     text: str = floatToGoString(number)  # type: ignore[no-untyped-call]

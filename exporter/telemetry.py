@@ -62,7 +62,7 @@ class Telemetry:
         self._info = self._numbers(
             "query_info",
             "A query of the configuration, as it is polled.",
-            more=("endpoint", "interval", "window", "delay"),
+            labels=(*BY_QUERY, "endpoint", "interval", "window", "delay"),
         )
         self._success = self._numbers("query_success", "Whether the query's last poll succeeded.")
         self._last_success = self._numbers(
@@ -78,9 +78,14 @@ class Telemetry:
             )
         )
         self._polls = self._numbers("query_polls", "Polls of the query that ended.", "counter")
-        self._failures = self._numbers("query_failures", "Polls of the query that failed.", "counter", ("reason",))
+        self._failures = self._numbers(
+            "query_failures", "Polls of the query that failed.", "counter", (*BY_QUERY, "reason")
+        )
         self._dropped = self._numbers(
-            "query_rows_dropped", "Rows of the vendor that were left out, or lost a value.", "counter", ("reason",)
+            "query_rows_dropped",
+            "Rows of the vendor that were left out, or lost a value.",
+            "counter",
+            (*BY_QUERY, "reason"),
         )
         self._skipped = self._numbers(
             "query_skipped", "Ticks on which the query's poll before was still running.", "counter"
@@ -119,13 +124,10 @@ class Telemetry:
         self._sources: set[str] | None = None
         self._by_query = tuple(self._many)
         # Noted after each poll, and nearly always as before.
-        self._circuit = self.add(
-            Numbers(
-                f"{PREFIX}_api_circuit_open",
-                "Whether the source's queries are polled less often, after repeated failures.",
-                "gauge",
-                ("source",),
-            )
+        self._circuit = self._numbers(
+            "api_circuit_open",
+            "Whether the source's queries are polled less often, after repeated failures.",
+            labels=("source",),
         )
         self._by_source = (
             self._requests,
@@ -154,8 +156,8 @@ class Telemetry:
         self._few.append(metric)
         return metric
 
-    def _numbers(self, name: str, text: str, kind: str = "gauge", more: tuple[str, ...] = ()) -> Numbers:
-        return self.add(Numbers(f"{PREFIX}_{name}", text, kind, (*BY_QUERY, *more)))
+    def _numbers(self, name: str, text: str, kind: str = "gauge", labels: tuple[str, ...] = BY_QUERY) -> Numbers:
+        return self.add(Numbers(f"{PREFIX}_{name}", text, kind, labels))
 
     def add(self, family: F) -> F:
         """Tell this family, too."""

@@ -137,6 +137,7 @@ class Client:
         async def attempt() -> T:
             nonlocal failed, counted
             if not counted:
+                # The library begins with a first try: that was made without it, for nearly all succeed.
                 counted = True
                 raise failed
             try:
