@@ -147,9 +147,10 @@ class Storage:
                 except OSError as error:
                     failed[name] = stored
                     self._complain(error)
-        if waiting and not failed and not self._works:
-            log.info("snapshots are stored again", path=str(self._directory))
-            self._works = True
+            # Within the lock, for at the end the same may be written twice, and is told once.
+            if waiting and not failed and not self._works:
+                log.info("snapshots are stored again", path=str(self._directory))
+                self._works = True
         return failed
 
     def _complain(self, error: OSError) -> None:

@@ -432,6 +432,8 @@ async def test_a_full_disk_is_told_once_leaves_the_old_file_and_is_written_again
             assert disk.restore([job])["a"].outcome.ended == NOW - 10
             freed.append(True)
             storage.put(job, outcome(job, ended=NOW + 4), disk.snapshot(job))
+            # Looking at the disk takes what is logged meanwhile.
+            await eventually(lambda: len(logged) == 2)
             await eventually(lambda: disk.restore([job])["a"].outcome.ended == NOW + 4)
             assert not task.done()
     assert [(entry["log_level"], entry["event"]) for entry in logged] == [CANT, AGAIN]
