@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.types import Message, Scope
 from uvicorn import Config
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 LONGEST_HEAD = 1 << 16
@@ -41,6 +41,28 @@ class Patience:
 
 Ready = Callable[[Scope], Sequence[Message] | None]
 """Gives the messages of an answer that is there already, ``None`` where it has to be made."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """A request that came alone and in one piece, and had its answer at once; the head of its last answer.
+
+    ``messages`` and ``usual`` (uvicorn's own headers, such as the date) are what that head is of.
+    """
+
+    request: bytes
+    scope: Scope
+    messages: Sequence[Message] = ()
+    usual: Sequence[tuple[bytes, bytes]] = ()
+    head: bytes = b""
+
+    def answer(self, messages: Sequence[Message], usual: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Give the head of an answer."""
+        if messages is not self.messages or usual is not self.usual:
+            headers = b"".join(b"%b: %b\r\n" % header for header in (*usual, *messages[0]["headers"]))
+            self.head = b"%b%b\r\n" % (STATUS_LINE[messages[0]["status"]], headers)
+            self.messages, self.usual = messages, usual
+        return self.head
 
 
 class _Timer:
@@ -98,6 +120,9 @@ class Connection(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None
         self._in_head = True
         self._taken = 0
+        self._begun = 0
+        self._at_once: RequestResponseCycle | None = None
+        self._known: _Known | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for the first request."""
@@ -116,6 +141,10 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take no more of a request than it may have."""
+        if self._known and data == self._known.request and self._answer_again(self._known):
+            return
+        piece, alone = data, self._idle
+        self._begun, self._at_once = 0, None
         self._request_due.start()
         while data and not self.transport.is_closing():
             room = (LONGEST_HEAD if self._in_head else LONGEST_REQUEST) - self._taken
@@ -127,6 +156,20 @@ class Connection(HttpToolsProtocol):
             super().data_received(taken)
             if len(self.pipeline) > MOST_WAITING:
                 self._give_up()
+        if alone and len(piece) <= SMALL:
+            self._remember(piece)
+
+    def _remember(self, piece: bytes) -> None:
+        """Know a request when it comes again, if it was all of a piece and had its answer at once."""
+        cycle = self._at_once
+        if cycle and cycle.keep_alive and self._begun == 1 and self._idle:
+            self._known = _Known(piece, cycle.scope)  # type: ignore[arg-type]  # a dict
+
+    @property
+    def _idle(self) -> bool:
+        """Whether nothing of a request is there, and no answer is owed."""
+        answered = self._answering is None or self._answering.response_complete
+        return answered and self._in_head and not self._taken and not self.pipeline
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's always closes
         """Finish an answer for a client that has said all it had to; TLS knows no connection that is half closed."""
@@ -139,6 +182,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Wait for the rest of a request."""
         super().on_message_begin()
+        self._begun += 1
         self._request_due.start()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -199,6 +243,20 @@ class Connection(HttpToolsProtocol):
                 self._give_up()
                 return
         cycle.on_response = _nothing
+        self._at_once = cycle
+
+    def _answer_again(self, known: _Known) -> bool:
+        """Answer a request that is the one before to the byte, as a scraper's are: nothing has to be parsed anew."""
+        if not self._idle or self.flow.write_paused or self.transport.is_closing():
+            return False
+        messages = self._ready(known.scope)
+        if messages is None:
+            return False
+        self.transport.write(known.answer(messages, self.server_state.default_headers))
+        for message in messages[1:]:
+            self.transport.write(message["body"])
+        self.on_response_complete()
+        return True
 
     def _give_up(self) -> None:
         self._drop_answer()

@@ -1,14 +1,17 @@
 """Answers that are there already, over real sockets: the same bytes as by way of the application, without it."""
 
+import asyncio
 import gzip
 import re
 import socket
 from contextlib import asynccontextmanager
+from random import Random
 
 import httpx
 import pytest
 
 from exporter.web.app import app
+from exporter.web.connection import Connection
 from exporter.web.listen import bind, serve
 from exporter.web.metrics import at
 
@@ -97,9 +100,7 @@ async def test_own_metrics_that_are_new_are_written_by_way_of_the_application(se
 
 async def exchange(port, data):
     """Send bytes, and read until the server closes."""
-    from asyncio import open_connection  # noqa: PLC0415 - here alone
-
-    reader, writer = await open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     answer = await reader.read()
     writer.close()
@@ -133,3 +134,100 @@ async def test_a_client_that_is_gone_harms_nobody(serving):
             with socket.create_connection(("127.0.0.1", port)) as gone:
                 gone.sendall(GET * 20)
         assert (await client.get("/metrics")).status_code == 200
+
+
+# --- The same request again ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def again(monkeypatch):
+    """Count the requests that are answered without being parsed."""
+    answered, usual = [], Connection._answer_again
+
+    def counting(self, known):
+        answered.append(usual(self, known))
+        return answered[-1]
+
+    monkeypatch.setattr(Connection, "_answer_again", counting)
+    return answered
+
+
+async def answer(reader):
+    """Read one answer: its status line and headers, and its body; a chunked one has none here."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    size = re.search(rb"content-length: (\d+)", head)
+    return head, await reader.readexactly(int(size[1]) if size else len(b"0\r\n\r\n"))
+
+
+async def test_the_same_request_again_has_the_same_answer_until_something_changes(serving, served, make_query, again):
+    async with serving() as (port, asked):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET)
+        _, first = await answer(reader)
+        for _ in range(5):
+            writer.write(GET)
+            head, body = await answer(reader)
+            assert (body, head) == (first, (await fresh(port))[0])
+        served.swap(make_query(dimensions=("cdn",)), ROWS[:1])
+        writer.write(GET)
+        head, body = await answer(reader)
+        assert (head, body) == await fresh(port)
+        assert body != first
+        assert again == [True] * 5
+        assert len(asked) == 1
+        writer.close()
+
+
+async def fresh(port):
+    """Ask by a connection that knows of no request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET)
+    found = await answer(reader)
+    writer.close()
+    return found
+
+
+async def test_the_date_goes_on(serving, again):
+    async with serving() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        dates = set()
+        async with asyncio.timeout(20):
+            while len(dates) < 3:
+                writer.write(GET)
+                head, _ = await answer(reader)
+                dates.add(re.search(rb"date: (.*)\r\n", head)[1])
+                await asyncio.sleep(0.05)  # between two looks at the server's clock
+        assert sum(again) > 0
+        writer.close()
+
+
+PIECES = {
+    GET: [b"200"],
+    GET * 2: [b"200", b"200"],
+    GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\nabc"): [b"200"],
+    GET.replace(b"gzip", b"identity"): [b"200"],
+    GET.replace(b"GET", b"POST"): [b"405"],
+    GET.replace(b"/metrics", b"/nothing"): [b"404"],
+}
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_comes_between_each_request_has_its_own_answer(serving, again, seed):
+    """Pieces in any order, some in two halves: never an answer too many, or to another request."""
+    chance = Random(seed)  # noqa: S311 - no secrets
+    async with serving() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(60):
+            piece = chance.choice([GET, GET, *PIECES])
+            halves = chance.choice([len(piece), chance.randrange(1, len(piece))])
+            writer.write(piece[:halves])
+            await writer.drain()
+            await asyncio.sleep(0)  # the server is on this loop, and may see the halves apart
+            writer.write(piece[halves:])
+            for status in PIECES[piece]:
+                head, body = await answer(reader)
+                assert head.split()[1] == status
+                shown = gzip.decompress(body) if b"encoding: gzip" in head else body
+                assert (b"smartsight_plays" in shown) == (status == b"200")
+        assert sum(again) > 5
+        writer.close()
