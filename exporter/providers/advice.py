@@ -8,8 +8,11 @@ from email.utils import parsedate_to_datetime
 
 from exporter.providers.errors import STATUS_SERVER, STATUS_TOO_MANY
 
-LONGEST = 3600.0
-"""Seconds: a longer pause is cut, for a mistaken header must not silence a source until somebody looks."""
+LONGEST = 86_400.0
+"""Seconds: no quota is of more than a day, so that a longer pause is a mistake."""
+
+MISTAKEN = 3600.0
+"""Seconds that are waited instead: a header that is wrong must not silence a source until somebody looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def advice(status: int, headers: Mapping[str, str], now: float) -> Advice:
         waits.append(None if reset is None else reset - now)
     # Of two pieces of advice the longer is on the safe side; a moment that is past advises nothing.
     wait = max((each for each in waits if each is not None and each > 0), default=None)
-    return Advice(None if wait is None else min(wait, LONGEST), remaining)
+    return Advice(MISTAKEN if wait is not None and wait > LONGEST else wait, remaining)
 
 
 def _number(text: str) -> float | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.providers.advice import LONGEST, Advice, advice
+from exporter.providers.advice import LONGEST, MISTAKEN, Advice, advice
 
 NOW = 1_775_764_800.0
 
@@ -39,10 +39,10 @@ def found(status, headers, now=NOW):
         ("inf", None),
         ("-inf", None),
         ("7, 8", None),
-        ("1e300", LONGEST),
+        ("1e300", MISTAKEN),
         ("9" * 400, None),
-        (str(int(NOW * 1000)), LONGEST),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST),
+        (str(int(NOW * 1000)), MISTAKEN),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", MISTAKEN),
         ("Fri, 31 Dec 99999 23:59:59 GMT", None),
         ("Thu, 32 Foo 2026 25:61:61 GMT", None),
     ],
@@ -100,8 +100,11 @@ def test_all_three_forms_of_a_date_are_utc_wherever_the_exporter_runs(monkeypatc
         (200, {"x-ratelimit-remaining": "-1", "x-ratelimit-reset": str(NOW + 30)}, Advice()),
         (200, {"x-ratelimit-remaining": "NaN", "x-ratelimit-reset": str(NOW + 30)}, Advice()),
         (429, {"x-ratelimit-reset": str(NOW + 30)}, Advice(30)),
-        (429, {"x-ratelimit-reset": str(NOW * 1000)}, Advice(LONGEST)),
-        (429, {"x-ratelimit-reset": "1e300"}, Advice(LONGEST)),
+        (200, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(NOW + 36_000)}, Advice(36_000, 0)),
+        (429, {"retry-after": str(LONGEST)}, Advice(LONGEST)),
+        (429, {"retry-after": str(LONGEST + 1)}, Advice(MISTAKEN)),
+        (429, {"x-ratelimit-reset": str(NOW * 1000)}, Advice(MISTAKEN)),
+        (429, {"x-ratelimit-reset": "1e300"}, Advice(MISTAKEN)),
         (429, {"x-ratelimit-reset": "NaN"}, Advice()),
         (429, {"x-ratelimit-reset": "-1"}, Advice()),
         (500, {"x-ratelimit-reset": str(NOW + 30)}, Advice()),
