@@ -17,7 +17,7 @@ from exporter.cli.sharding import peers, sharded
 from exporter.config import ConfigError
 from exporter.web.access import access
 from exporter.web.app import PAGES
-from exporter.web.listen import AddressError, bind, raise_file_limit
+from exporter.web.listen import AddressError, bind, host_and_port, raise_file_limit
 from exporter.web.systemd import Notifier, inherited
 
 
@@ -25,6 +25,15 @@ def _free_path(_: click.Context, __: click.Parameter, path: str) -> str:
     if not path.startswith("/") or path in PAGES:
         raise click.BadParameter(f"must begin with / and be none of {', '.join(PAGES)}")
     return path
+
+
+def _addresses(_: click.Context, __: click.Parameter, addresses: Sequence[str]) -> Sequence[str]:
+    try:
+        for address in addresses:
+            host_and_port(address)
+    except AddressError as error:
+        raise click.BadParameter(str(error)) from None
+    return addresses
 
 
 def flags(command: Command) -> Command:
@@ -82,6 +91,7 @@ def flags(command: Command) -> Command:
             default=(":10310",),
             show_default=True,
             multiple=True,
+            callback=_addresses,
             help="Address to listen on; may be given several times.",
         ),
     ):

@@ -32,21 +32,30 @@ class AddressError(ValueError):
     """An address can't be listened on."""
 
 
-def bind(address: str) -> socket.socket:
-    """Open a listening socket on ``host:port``, ``[host]:port`` or ``:port`` (all interfaces, IPv6 too).
+def host_and_port(address: str) -> tuple[str, int]:
+    """Read ``host:port``, ``[host]:port`` or ``:port``, which has no host.
 
     Raises:
-        AddressError: it is no such address, or it can't be had.
+        AddressError: it is no such address.
     """
     parts = ADDRESS.fullmatch(address)
     if not parts or int(parts["port"]) > HIGHEST_PORT:
         raise AddressError(f"`{address}` is no address to listen on; write it as host:port or :port")
-    host, port = parts["host"] or parts["six"] or "", parts["port"]
+    return parts["host"] or parts["six"] or "", int(parts["port"])
+
+
+def bind(address: str) -> socket.socket:
+    """Open a listening socket on an address; without a host it is on all interfaces, IPv6 too.
+
+    Raises:
+        AddressError: it is no address, or it can't be had.
+    """
+    host, port = host_and_port(address)
     try:
         if not host and socket.has_dualstack_ipv6():
-            return socket.create_server(("", int(port)), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host.encode("idna").decode(), int(port)), family=family, backlog=BACKLOG)
+        return socket.create_server((host.encode("idna").decode(), port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "there is no such host"
         raise AddressError(f"can't listen on `{address}`: {reason}") from None

@@ -187,16 +187,20 @@ BAD_ADDRESSES = ["", "x", "localhost", "10310", ":", ":http", ":-1", ":1.5", "lo
 NO_HOSTS = ["a..b:1", "ü..x:1", f"{'ü' * 70}:1", "192.0.2.1:1"]
 
 
-@pytest.mark.parametrize("address", [*BAD_ADDRESSES, *NO_HOSTS])
-def test_a_bad_address_is_one_line_and_exit_1(invoke, config, address):
+HALF_BRACKETS = ["[::1:99999", "::1]:99999", "[:99999", "]:99999"]
+
+
+@pytest.mark.parametrize("address", [*BAD_ADDRESSES, *HALF_BRACKETS])
+def test_what_is_no_address_is_wrong_usage(invoke, config, address):
+    result = invoke("run", "--config.file", config(), "--web.listen-address=:0", "--web.listen-address", address)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"'--web.listen-address': `{address}` is no address to listen on" in result.stderr
+
+
+@pytest.mark.parametrize("address", NO_HOSTS)
+def test_an_address_that_can_not_be_had_is_one_line_and_exit_1(invoke, config, address):
     result = invoke("run", "--config.file", config(), "--web.listen-address", address)
     failed(result, 1, f"`{address}`")
-
-
-@pytest.mark.parametrize("address", ["[::1:99999", "::1]:99999", "[:99999", "]:99999"])
-def test_half_a_pair_of_brackets_is_no_address(invoke, config, address):
-    result = invoke("run", "--config.file", config(), "--web.listen-address", address)
-    failed(result, 1, f"`{address}` is no address to listen on")
 
 
 def test_a_port_in_use(invoke, config):
