@@ -190,6 +190,9 @@ class Telemetry:
             self._info.set((*query.key, query.endpoint, *periods), 1)
             self._polls.add(query.key, 0)
             self._skipped.add(query.key, 0)
+            # What alerts count begins at 0, for increase() does not see a counter's first value.
+            self._failures.add((*query.key, "auth"), 0)
+            self._dropped.add((*query.key, "limit"), 0)
         for source in sources:
             self._retries.labels(source)
             self._circuit.add((source,), 0)

@@ -225,11 +225,19 @@ def test_of_a_query_that_is_gone_nothing_is_left_and_of_its_neighbours_all(telem
     assert value(telemetry, "query_polls_total", source="mm", query="stays") == 1 + len(REASONS)
 
 
+def test_what_alerts_count_begins_at_0(telemetry, make_query):
+    """``increase()`` does not see a counter's first value."""
+    telemetry.configured([make_query()])
+    assert value(telemetry, "query_failures_total", source="mm", query="q", reason="auth") == 0
+    assert value(telemetry, "query_rows_dropped_total", source="mm", query="q", reason="limit") == 0
+
+
 def test_a_changed_query_begins_anew(telemetry, make_query):
     telemetry.configured([make_query()])
     telemetry.polled(outcome(make_query(), series=5, dropped={"limit": 2}))
     telemetry.configured([make_query(interval=120)])
-    assert naming(telemetry, source="mm", query="q") == {"query_info", "query_polls_total", "query_skipped_total"}
+    counted = ("query_polls_total", "query_skipped_total", "query_failures_total", "query_rows_dropped_total")
+    assert naming(telemetry, source="mm", query="q") == {"query_info", *counted}
     assert value(telemetry, "query_polls_total", source="mm", query="q") == 0
     infos = [family for family in telemetry.registry.collect() if family.name == f"{PREFIX}query_info"]
     assert [sample.labels["interval"] for sample in infos[0].samples] == ["2m"]

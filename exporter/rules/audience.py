@@ -59,6 +59,7 @@ VOLUMES = (
     ),
 )
 VENDOR_ALERTS = "smartsight_alerts"
+P = "video_analytics_exporter"
 OF = "{{ $labels.source }}"
 
 
@@ -105,7 +106,17 @@ def _picked(config: Config, volume: Volume) -> Iterator[Picked]:
 
 
 def _sum(name: str, picked: Picked) -> Recording:
-    return Recording(f"{name}:sum", f"sum by ({', '.join(picked.keys)}) (\n  {picked.row(0)}\n)", picked.labels)
+    """Give what a volume's rows sum up to: nothing at all is zero where the vendor's last answer had no rows."""
+    nothing = (
+        f"max by (source, query) (\n"
+        f"  {P}_query_series{picked.selector} == 0\n  and\n  {P}_query_success{picked.selector} == 1\n)"
+    )
+    return Recording(
+        f"{name}:sum",
+        f"sum by ({', '.join(picked.keys)}) (\n  {picked.row(0)}\n)\nor on (source, query)\n{nothing}",
+        # The exporter's own metrics lack the source's own labels.
+        picked.query.labels,
+    )
 
 
 def _changed(volume: Volume, change: Change, settings: Settings) -> Alert:

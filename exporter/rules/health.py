@@ -21,12 +21,12 @@ OF, QUERY, VALUE = "{{ $labels.source }}", "{{ $labels.query }}", "{{ $value | h
 def alerts(config: Config) -> Iterator[Alert]:
     """Give the alerts on the exporter itself."""
     lookback = f"{_lookback(config) // 60}m"
-    yield from _on_queries(config, lookback)
+    yield from _on_queries(config)
     yield from _on_vendors(lookback)
     yield from _on_processes()
 
 
-def _on_queries(config: Config, lookback: str) -> Iterator[Alert]:
+def _on_queries(config: Config) -> Iterator[Alert]:
     yield Alert(
         "DataTooOld",
         "\nor\n".join(_too_old(config)),
@@ -48,11 +48,11 @@ def _on_queries(config: Config, lookback: str) -> Iterator[Alert]:
     )
     yield Alert(
         "SeriesLimitReached",
-        f'sum by ({EACH}, query) (increase({P}_query_rows_dropped_total{{reason="limit"}}[{lookback}])) > 0',
+        "\nor\n".join(_cut(config)),
         "warning",
         "exporter",
         f"{OF}: {QUERY} has more series than max_series",
-        f"About {{{{ $value | humanize }}}} rows of {QUERY} were left out in {lookback}: its sums are too small.",
+        f"About {{{{ $value | humanize }}}} rows of {QUERY} were left out of late: its sums are too small.",
         "5m",
     )
 
@@ -145,6 +145,16 @@ def _too_old(config: Config) -> Iterator[str]:
     for limit, names in sorted(limits.items()):
         matcher = _one_of(names)
         yield f"time() - {P}_query_window_end_timestamp_seconds{{query{matcher}}} > {limit}"
+
+
+def _cut(config: Config) -> Iterator[str]:
+    """Count the rows that each query left out in the time of its last polls; half an hour at least."""
+    lookbacks: defaultdict[int, dict[str, None]] = defaultdict(dict)
+    for query in config.queries:
+        lookbacks[max(1800, 3 * query.interval)][query.name] = None
+    for lookback, names in sorted(lookbacks.items()):
+        dropped = f'{P}_query_rows_dropped_total{{reason="limit", query{_one_of(names)}}}[{lookback // 60}m]'
+        yield f"sum by ({EACH}, query) (increase({dropped})) > 0"
 
 
 def _one_of(names: dict[str, None]) -> str:

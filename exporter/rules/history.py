@@ -27,7 +27,9 @@ def alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "HistoryLost",
-        f"sum by ({EACH}) (increase({P}_buckets_given_up_total[1h])) > 0",
+        # What a start gives up at once, after a long time without a process, is in the counter's first sample.
+        f"sum by ({EACH}) (\n  increase({P}_buckets_given_up_total[1h]) > 0\n  or\n"
+        f"  ({P}_buckets_given_up_total unless {P}_buckets_given_up_total offset 1h) > 0\n)",
         "critical",
         "exporter",
         f"{OF} has lost buckets",
