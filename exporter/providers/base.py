@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 from pydantic import SecretStr
 
 from exporter.catalog import Catalog
-from exporter.model import Lookup, Metric, Page, Part, Past, Query, Request, Turn
+from exporter.model import ROW_TIME, Lookup, Metric, Page, Part, Past, Query, Request, Turn, Window
 from exporter.providers.shapes import SourceSettings
 
 
@@ -195,6 +195,11 @@ def plain_metrics(query: Asked, known: Catalog) -> tuple[Metric, ...]:
     return tuple(known.metric(each.field, name=each.name, text=each.help, scale=each.scale) for each in query.metrics)
 
 
+def inside(rows: Iterable[object], period: Window) -> list[object]:
+    """Leave out buckets that begin where a period ends: no document says whether its last moment is part of it."""
+    return [row for row in rows if not (isinstance(row, dict) and row.get(ROW_TIME) == period.end)]
+
+
 def named(*parts: object) -> str | None:
     """Make one text of what tells a row from others; ``None`` if any of it is missing, or no text or number."""
     usable = all(isinstance(part, str | int) and part != "" for part in parts)
@@ -207,6 +212,12 @@ def in_words(seconds: int) -> str:
         (size, unit) for size, unit in ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s")) if seconds % size == 0
     )
     return f"{seconds // length}{unit}"
+
+
+def unsortable(query: Asked) -> Fault:
+    """Give the fault of an ``order_by`` that is no metric of a query whose rows the exporter sorts."""
+    hint = near(query.order_by or "", query.fields)
+    return Fault(("order_by",), f"`{query.order_by}` is no metric of the query{hint}, by which alone it can be sorted")
 
 
 def near(name: str, known: Iterable[str]) -> str:

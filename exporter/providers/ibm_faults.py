@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from exporter.catalog import Catalog
-from exporter.providers.base import Asked, Fault, near
+from exporter.providers.base import Asked, Fault, near, unsortable
 
 CONTENT_TYPES = ("live", "recorded")
 FILTERS = ("content_type", "content_id", "channel_id")
@@ -34,10 +34,7 @@ def query(asked: Asked, known: Catalog) -> Iterator[Fault]:
         if name in OWN_PARAMETERS:
             yield Fault(("options", name), f"is set by the exporter; use `{OWN_PARAMETERS[name]}` of the query")
     if asked.order_by and asked.order_by not in asked.fields:
-        hint = near(asked.order_by, asked.fields)
-        yield Fault(
-            ("order_by",), f"`{asked.order_by}` is no metric of the query{hint}, by which alone it can be sorted"
-        )
+        yield unsortable(asked)
     if "metrics" not in asked.given:
         yield Fault(("metrics",), "is missing")
     yield from _filters(asked)

@@ -16,7 +16,7 @@ from exporter import catalog as catalogue
 from exporter.model import ROW_ID, ROW_TIME, Fold, Lookup, Metric, Page, Part, Past, Query, Request, Turn
 from exporter.providers import ibm_faults as faults_of
 from exporter.providers import ibm_past
-from exporter.providers.base import Asked, ClientCredentials, Fault, Secret, named, plain_metrics
+from exporter.providers.base import Asked, ClientCredentials, Fault, Secret, inside, named, plain_metrics
 from exporter.providers.errors import BadResponse
 from exporter.providers.shapes import SourceSettings, Strict, Text, Url
 from exporter.providers.times import epoch
@@ -157,7 +157,7 @@ class IbmVideo:
         rows = [_row(item, query, turn, read) for item in data]
         pagination = answer.get("pagination")
         more = bool(rows) and isinstance(pagination, dict) and bool(pagination.get("next"))
-        return Page(rows, (turn.cursor or 1) + 1 if more else None, 1 if more else 0)
+        return Page(inside(rows, turn.window), (turn.cursor or 1) + 1 if more else None, 1 if more else 0)
 
     def fact(self, lookup: Lookup, _: object) -> str:
         """Nothing has to be looked up here."""

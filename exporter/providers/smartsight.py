@@ -17,7 +17,7 @@ from exporter import catalog as catalogue
 from exporter.model import ROW_ID, ROW_TIME, Fold, Lookup, Metric, Page, Part, Past, Query, Request, Row, Turn
 from exporter.providers import smartsight_faults as faults_of
 from exporter.providers import smartsight_past
-from exporter.providers.base import ApiKey, Asked, Fault, Password, Secret, named, plain_metrics
+from exporter.providers.base import ApiKey, Asked, Fault, Password, Secret, inside, named, plain_metrics
 from exporter.providers.errors import BadResponse
 from exporter.providers.shapes import Count, SourceSettings, Strict, Text, Url
 from exporter.providers.times import epoch
@@ -202,7 +202,7 @@ class SmartSight:
         elif read := READERS.get(turn.part.endpoint):
             rows = [read(row) if isinstance(row, dict) else row for row in rows]
         elif smartsight_past.TIMESTAMP in query.dimensions:
-            rows = [_timed(row) if isinstance(row, dict) else row for row in rows]
+            rows = inside((_timed(row) if isinstance(row, dict) else row for row in rows), turn.window)
         return Page(rows, received if more else None, max(total - received, 0))
 
     def fact(self, _: Lookup, answer: object) -> str:

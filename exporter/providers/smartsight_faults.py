@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from exporter.catalog import Catalog
-from exporter.providers.base import Asked, Fault, near
+from exporter.providers.base import Asked, Fault, near, unsortable
 
 OWN_PARAMETERS = {
     "period": "`window` and `delay` of the query",
@@ -76,6 +76,8 @@ def _endpoint(asked: Asked, endpoint: str, known: Catalog) -> Iterator[Fault]:
         yield Fault(("metrics",), "is missing")
     if endpoint == "smartquery" and "queryname" not in asked.options:
         yield Fault(("options",), "the endpoint `smartquery` needs the name of a query: `options: {queryname: …}`")
+    if endpoint == "smartquery" and asked.order_by and asked.order_by not in asked.fields:
+        yield unsortable(asked)
     yield from _distributions(asked, endpoint, known)
 
 

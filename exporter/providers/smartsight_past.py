@@ -31,6 +31,8 @@ def past(query: Query, step: int, parts: Callable[[Query], tuple[Part, ...]]) ->
         raise NoHistory(f"SmartSight has no buckets of {in_words(step)}; it has {there}")
     if query.endpoint not in TIMED:
         return Past(query, query, parts(query), step, step)
+    if query.top is not None and query.order_by not in query.fields:
+        raise NoHistory(f"`top` of a bucket is chosen here, and `order_by: {query.order_by}` is no metric of the query")
     options = tuple((name, value) for name, value in query.options if name != "granularity")
     # `top` is of a bucket: the vendor would take it of all buckets together.
     asked = replace(

@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import UTC, datetime
 from unittest.mock import patch
 
 import httpx
@@ -270,6 +270,19 @@ def test_peaks_are_the_largest_bucket_of_each_content_whose_id_is_a_number_or_a_
 def test_peaks_of_one_content_need_no_label(ask):
     asked = ask("ibm_video", metrics=["peak_viewers"], filters={"content_type": "live", "content_id": 7})
     assert labelled(asked, peaks(("live", 7, 11), ("live", 7, 30))) == {(): (30,)}
+
+
+def test_a_bucket_that_begins_where_the_window_ends_is_not_of_it(ask):
+    """The documents do not say whether ``date_time_to`` is part of the period."""
+    asked = ask("ibm_video", metrics=["viewer_seconds"])
+    end = asked.turn().window.end
+    buckets = [
+        {"attributes": {"content_id": 7, "time": datetime.fromtimestamp(at, UTC).isoformat(), "value": value}}
+        for at, value in ((end - 120, 1), (end - 60, 2), (end, 4))
+    ]
+    assert labelled(asked, {"data": buckets}) == {(): (3,)}
+    last = {"data": buckets[-1:], "pagination": {"next": {"href": "/viewer-seconds?_page=2"}}}
+    assert (asked.parse(last).rows, asked.parse(last).next) == ([], 2)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from exporter.providers.smartsight import SmartSight, SmartSightSettings
@@ -97,6 +99,17 @@ def test_a_smartquery_needs_a_name(faults):
     [(path, message)] = faults("password", endpoint="smartquery")
     assert path == ("options",)
     assert "queryname" in message
+
+
+def test_a_smartquery_is_sorted_here_and_so_by_one_of_its_metrics(written):
+    """``smartQuery`` has no parameter ``orderby`` (smartsight-2-overview-oauth.txt)."""
+    asked = written(**asking("smartquery"))
+    by = {
+        name: [fault.path for fault in SmartSight.query_faults(replace(asked, order_by=name), None)]
+        for name in (None, *asked.fields, "playdur")
+    }
+    assert by.pop("playdur") == [("order_by",)]
+    assert not any(by.values())
 
 
 @pytest.mark.parametrize(

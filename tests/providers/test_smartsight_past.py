@@ -51,6 +51,16 @@ def test_filters_conditions_and_options_stay_and_top_is_taken_here(ask):
     assert (past.query.top, past.query.order, past.query.dimensions) == (5, "asc", ("cdn",))
 
 
+@pytest.mark.parametrize("order_by", ["latency", "cdn"])
+def test_the_top_by_what_is_not_asked_for_has_no_past(ask, order_by):
+    """The vendor sorts by anything; of a time series, what is first in a bucket is seen here."""
+    asked = ask("smartsight", metrics=["viewercount"], dimensions=["cdn"], top=5, order_by=order_by)
+    with pytest.raises(NoHistory, match=f"`order_by: {order_by}` is no metric of the query"):
+        asked.provider.past(asked.query, HOUR)
+    without = ask("smartsight", metrics=["viewercount"], dimensions=["cdn"], order_by=order_by)
+    assert asked_for(without, HOUR)[1]["orderby"] == "timestamp"
+
+
 @pytest.mark.parametrize("endpoint", ["qbrdata", "session", "error"])
 def test_the_older_endpoints_have_time_series_too(ask, endpoint):
     login = {"auth": {"username": "u", "password": "p"}}
@@ -102,3 +112,13 @@ def test_rows_carry_the_time_of_their_bucket(ask, sent, time):
     page = asked.provider.parse(past.asked, turn, {"response": [{"timestamp": sent, "viewercount": 3}, 5]})
     assert page.rows[0][ROW_TIME] == time
     assert page.rows[1] == 5
+
+
+def test_a_bucket_that_begins_where_the_period_ends_is_of_the_next_one(ask):
+    asked = ask("smartsight", metrics=["viewercount"])
+    past = asked.provider.past(asked.query, HOUR)
+    rows = [{"timestamp": START + hour * HOUR, "viewercount": hour} for hour in range(3)]
+    answer = {"totalrecords": 6, "response": rows}
+    page = asked.provider.parse(past.asked, Turn(past.parts[0], Window(START, START + 2 * HOUR)), answer)
+    assert [row["viewercount"] for row in page.rows] == [0, 1]
+    assert page.next == 3
