@@ -404,6 +404,53 @@ def test_rows_without_a_sample_have_an_end_too(make_query):
     assert len(tabulator.table().rows) == 10
 
 
+@pytest.mark.parametrize("pages", [1, 2, 10])
+def test_top_is_chosen_from_all_rows_and_then_cut_by_max_series(make_query, pages):
+    tabulator = Tabulator(make_query(("plays",), ("cdn",), top=5, max_series=3))
+    rows = [{"cdn": f"c{number}", "plays": number} for number in range(20)]
+    for page in range(pages):
+        tabulator.add(rows[page * 20 // pages : (page + 1) * 20 // pages], ("plays",))
+        assert tabulator.room
+        assert not tabulator.full
+    for table in (tabulator.table(), tabulator.table()):
+        assert values(table) == {("c19",): 19, ("c18",): 18, ("c17",): 17}
+        assert table.dropped == {"limit": 2}
+
+
+def test_samples_that_are_there_count_where_the_top_is_cut(make_query):
+    tabulator = Tabulator(make_query(("plays", "errors"), ("cdn",), top=4, max_series=5))
+    for field, there in (("plays", "abcd"), ("errors", "ab")):
+        tabulator.add([{"cdn": cdn, field: 1} for cdn in there], (field,))
+    assert tabulator.table().rows == [("a",), ("b",), ("c",)]
+    assert tabulator.table().dropped == {"limit": 1}
+
+
+def test_an_endless_answer_has_an_end_where_the_top_is_wanted_too(make_query):
+    tabulator = Tabulator(make_query(("plays",), ("cdn",), top=5, max_series=3, max_rows=10))
+    tabulator.add([{"cdn": f"c{number}", "plays": number} for number in range(12)], ("plays",))
+    assert tabulator.full
+    assert not tabulator.room
+    assert tabulator.table().dropped == {"limit": 2 + 2}
+
+
+def test_where_missing_is_zero_so_is_what_only_another_request_has_a_row_for(make_query):
+    tabulator = Tabulator(make_query(("views", "devices", "viewers"), ("device",), on_missing="zero"))
+    tabulator.add([{"device": "tv", "views": 1}, {"device": "web", "views": "junk"}], ("views",))
+    tabulator.add([{"device": "ios", "devices": 4}], ("devices",))
+    tabulator.add([], ("viewers",))
+    table = tabulator.table()
+    assert values(table, 0) == {("tv",): 1, ("web",): None, ("ios",): 0}
+    assert values(table, 1) == {("tv",): 0, ("web",): 0, ("ios",): 4}
+    assert values(table, 2) == {("tv",): 0, ("web",): 0, ("ios",): 0}
+
+
+def test_where_missing_is_zero_an_empty_answer_has_no_series_all_the_same(make_query):
+    tabulator = Tabulator(make_query(("views", "devices"), ("device",), on_missing="zero"))
+    tabulator.add([], ("views",))
+    tabulator.add([], ("devices",))
+    assert tabulator.table().rows == []
+
+
 # --- Against a naive reference ---------------------------------------------------------------------------------------
 
 
@@ -534,7 +581,11 @@ def as_samples(table):
 
 
 def expected_samples(naive):
-    return {(key, field): value for key, found in naive.samples.items() for field, value in found.items()}
+    found = {(key, field): value for key, there in naive.samples.items() for field, value in there.items()}
+    if naive.query.on_missing == "zero":
+        brought = {(key, field) for key, fields in naive.seen for field in fields}
+        found |= {(key, field): 0.0 for key in naive.samples for field in FIELDS if (key, field) not in brought}
+    return found
 
 
 options = st.fixed_dictionaries(
@@ -556,6 +607,27 @@ def test_rows_paged_in_any_way_are_what_the_reference_says(make_query, asked, si
     assert as_samples(table) == expected_samples(naive)
     assert dict(table.dropped) == naive.dropped
     assert len(set(table.rows)) == len(table.rows)
+
+
+@given(rows_of(FIELDS), st.integers(1, 13), options, st.integers(1, 8), st.sampled_from(["asc", "desc"]))
+def test_the_top_is_that_of_all_rows_whatever_max_series_is(make_query, rows, size, given_options, top, order):
+    """Sorted as simply as can be; of what is first, what ``max_series`` has room for."""
+    naive = Naive(make_query(FIELDS, **given_options | {"max_series": 10_000}))
+    naive.add(rows, FIELDS)
+    # Equal ones stand as they came, and those without a number come last.
+    worth = {key: found.get("plays") for key, found in naive.samples.items()}
+    sign = -1 if order == "desc" else 1
+    best = sorted(worth, key=lambda key: (worth[key] is None, sign * (worth[key] or 0)))[:top]
+    room, kept = given_options["max_series"], []
+    for key in best:
+        room -= len(naive.samples[key])
+        if room < 0:
+            break
+        kept.append(key)
+    table = gathered(Tabulator(make_query(FIELDS, top=top, order=order, **given_options)), [(rows, FIELDS)], size)
+    assert as_samples(table) == {(key, field): number for key in kept for field, number in naive.samples[key].items()}
+    left = {"limit": len(best) - len(kept)} if len(best) > len(kept) else {}
+    assert dict(table.dropped) == naive.dropped | left
 
 
 @given(parts, st.integers(1, 13), options)

@@ -156,8 +156,11 @@ def _pages(query: Query, part: Part, request: Request) -> int:
     """Give the pages until ``max_series`` or ``max_rows`` is reached, if each row has all its values."""
     params = dict(request.params)
     page = next((int(params[name]) for name in PAGE_PARAMETERS if params.get(name, "").isdigit()), 0)
-    rows = query.max_rows if part.folds else ceil(query.max_series / _lines(query)) if query.dimensions else 1
-    if "orderby" in params and query.top is not None and not part.folds:
+    rows = ceil(query.max_series / _lines(query)) if query.dimensions else 1
+    if part.folds or (query.top is not None and "orderby" not in params):
+        # What is aggregated or sorted here has to come whole.
+        rows = query.max_rows
+    elif query.top is not None:
         # The vendor sorts, so the rows beyond the top never come.
         rows = min(rows, query.top)
     return max(ceil(rows / page), 1) if page else 1

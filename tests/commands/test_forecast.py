@@ -63,7 +63,7 @@ def test_the_most_that_can_come(configured, query, series, pages):
 
 
 def test_what_a_vendor_does_not_sort_comes_whole(configured):
-    ibm = "name: q, source: ibm, metrics: [total_views], dimensions: [device], top: 5, max_series: 30000"
+    ibm = "name: q, source: ibm, metrics: [total_views], dimensions: [device], top: 5, max_rows: 30000"
     found = forecast(configured(ibm), NOW)
     assert (found.queries[0].series_at_most, found.requests[0].pages_at_most) == (5, 3)
 
