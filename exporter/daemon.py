@@ -247,8 +247,6 @@ class House:
         self._past.keep(kept)
         self.store.configure(config.queries, kept)
         self._configured(kept)
-        for source in config.sources:
-            self.telemetry.circuit(source, is_open=self._poller.circuit(source).open)
         self._deliver()
         self._advise(job for key, job in new.job.items() if key not in kept)
 
@@ -300,8 +298,10 @@ class House:
     def _configured(self, kept: Collection[tuple[str, str]]) -> None:
         """Let the own metrics tell of the configuration in force."""
         self.telemetry.configured(self._config.queries, kept)
-        for source in self._config.sources:
+        # A source without queries is as one that is not there.
+        for source in {query.source for query in self._config.queries}:
             self.telemetry.planned(source, self._plan.requests_per_day(source))
+            self.telemetry.circuit(source, is_open=self._poller.circuit(source).open)
 
     def _advise(self, jobs: Iterable[Job]) -> None:
         for job in jobs:

@@ -230,6 +230,17 @@ async def test_a_removed_source_is_gone_with_all_that_is_its_own(bench):
         assert not [line for line in await bench.series() if 'source="ibm"' in line]
 
 
+async def test_a_source_that_loses_its_last_query_before_it_goes_leaves_nothing_behind(bench):
+    async with bench.running():
+        await eventually(bench.ready)
+        del bench.queries[2]
+        await bench.reload()
+        assert not [line for line in await bench.series() if 'source="ibm"' in line]
+        del bench.sources["ibm"]
+        await bench.reload()
+        assert not [line for line in await bench.series() if 'source="ibm"' in line]
+
+
 async def test_a_query_that_is_removed_while_its_poll_runs_never_comes_back(bench):
     gate = Gate()
     bench.smartsight.intercept = gate

@@ -90,7 +90,6 @@ class Deliveries:
         for key, running in self._running.items():
             if key[:2] == query and (running.turn is None or running.turn.done()):
                 running.turn = asyncio.create_task(running.delivery.deliver())
-                running.turn.add_done_callback(partial(_ended, key))
 
     @property
     def standings(self) -> Mapping[tuple[str, str], Sequence[Delivered]]:
@@ -138,10 +137,3 @@ def _tasks(config: Config, clients: Mapping[str, Source]) -> Iterator[Task]:
             asked = replace(query, delay=0, interval=0, window=0, timeout=0, max_age=0, history=None)
             identity = repr((asked, query.history.step, provider.account)).encode()
             yield Task(query, query.history, provider, clients[query.source], hashlib.sha256(identity).hexdigest())
-
-
-def _ended(key: Key, turn: "asyncio.Task[None]") -> None:
-    """Tell of a turn that broke: the next poll begins another."""
-    if not turn.cancelled() and (error := turn.exception()):
-        source, query, receiver = key
-        log.error("delivery broke", source=source, query=query, receiver=receiver, exc_info=error)

@@ -133,6 +133,10 @@ class Delivery:
                 trouble = f"{error.reason}: {error}"
             except Unavailable as error:
                 trouble = f"the receiver takes no samples: {error}"
+            except Exception as error:
+                trouble = f"{type(error).__name__} in the exporter; please report it with the traceback"
+                if trouble != self._trouble:
+                    log.exception("delivery broke")
             if trouble and not self._trouble:
                 log.warning("history waits", error=trouble)
             elif self._trouble and not trouble:

@@ -11,7 +11,7 @@ from functools import partial
 
 import cramjam
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_before_delay, wait_random_exponential
 
 from exporter.history.messages import WriteRequest
 from exporter.history.receiver import Receiver, Unavailable
@@ -77,13 +77,13 @@ class Sender:
         """Send samples, in as many requests as it takes, and give the worst of why the receiver refused any of them.
 
         What is ``elsewhere`` ends the sending. Returns once the receiver has decided about all; while it is away or
-        overloaded, no request is repeated after ``patience`` seconds. What is logged of it is told apart by ``whose``
-        they are.
+        overloaded, no request is repeated after ``patience`` seconds, and no such repeat is waited for. What is logged
+        of it is told apart by ``whose`` they are.
 
         Raises:
             Unavailable: the receiver has not decided by then.
         """
-        retrying = self._retrying.copy(before_sleep=partial(self._waiting, whose), stop=stop_after_delay(patience))
+        retrying = self._retrying.copy(before_sleep=partial(self._waiting, whose), stop=stop_before_delay(patience))
         refusal = None
         for batch in batches(series):
             refusal = worse(refusal, await self._sent(batch, whose, retrying))

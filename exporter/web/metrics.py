@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -85,6 +86,8 @@ class Metrics:
         self._telemetry = telemetry
         self._clock = clock
         self._pages: dict[Format, _Writing] = {}
+        # One of its own: those that all else shares may all hang, on a disk that does.
+        self._thread = ThreadPoolExecutor(1, "metrics")
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer a GET or HEAD request; others are refused."""
@@ -131,19 +134,19 @@ class Metrics:
                 page = asyncio.get_running_loop().create_future()
                 page.set_result(_page(data, own, passing, form))
             else:
-                page = asyncio.create_task(_write(data, self._telemetry.collect(), passing, form))
+                page = asyncio.create_task(self._written(data, self._telemetry.collect(), passing, form))
             writing = self._pages[form] = _Writing(versions, now, page)
         return writing.page
+
+    async def _written(self, data: Piece, own: Told, passing: Told, form: Format) -> _Page:
+        """Write what the exporter says of itself beside the event loop: of thousands of queries it is megabytes."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: _page(data, deflate(own.render(form)), passing, form))
 
 
 def at(path: str, metrics: Metrics) -> Callable[[Scope], Sequence[Message] | None]:
     """Give what says which requests have an answer already; none but those of a path have."""
     return lambda scope: metrics.ready(scope) if scope["path"] == path else None
-
-
-async def _write(data: Piece, own: Told, passing: Told, form: Format) -> _Page:
-    """Write what the exporter says of itself beside the event loop: of thousands of queries it is megabytes."""
-    return await asyncio.to_thread(lambda: _page(data, deflate(own.render(form)), passing, form))
 
 
 def _page(data: Piece, own: Piece, passing: Told, form: Format) -> _Page:

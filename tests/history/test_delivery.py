@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from exporter.config import load
 from exporter.history.delivery import Delivery, Shared, Task
@@ -23,6 +24,10 @@ sources: {{mm: {{type: smartsight, customer_id: 1, auth: {{api_key: k}}}}}}
 remote_write: {{url: "http://p/w"}}
 queries: [{{name: q, source: mm, metrics: [viewercount], dimensions: [cdn], history: true{more}}}]
 """
+
+
+class Killed(BaseException):
+    """The process dies here."""
 
 
 class Vendor:
@@ -82,7 +87,7 @@ class World:
         self.steady += seconds
 
     async def send(self, series):
-        if isinstance(self.refusal, Exception):
+        if isinstance(self.refusal, BaseException):
             raise self.refusal
         if not self.refusal:
             for each in series:
@@ -173,9 +178,9 @@ async def test_after_an_outage_of_the_vendor_nothing_is_missing(world):
 async def test_the_watermark_moves_only_when_the_receiver_has_decided(world):
     delivery = world.delivery()
     await delivery.deliver()
-    world.refusal = RuntimeError("killed before the receiver's answer")
+    world.refusal = Killed("before the receiver's answer")
     world.pass_(INTERVAL)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(Killed):
         await delivery.deliver()
     world.refusal = None
     await world.delivery().deliver()
@@ -183,13 +188,27 @@ async def test_the_watermark_moves_only_when_the_receiver_has_decided(world):
 
 
 async def test_a_kill_before_the_first_answer_does_not_move_the_beginning(world):
-    world.refusal = RuntimeError("killed")
-    with pytest.raises(RuntimeError):
+    world.refusal = Killed()
+    with pytest.raises(Killed):
         await world.delivery().deliver()
     world.refusal = None
     world.pass_(10 * MINUTE)
     await world.delivery().deliver()
     assert set(world.sent) == set(range(DUE, DUE + 10 * MINUTE + 1, MINUTE))
+
+
+async def test_a_fault_of_the_exporter_is_told_once_and_tried_again(world):
+    delivery = world.delivery()
+    world.vendor.values = lambda *_: 1 / 0
+    with capture_logs() as lines:
+        for _ in range(3):
+            await delivery.deliver()
+            assert delivery.trouble == "ZeroDivisionError in the exporter; please report it with the traceback"
+        world.vendor.values = lambda *_: 1
+        await delivery.deliver()
+    assert delivery.trouble == ""
+    assert [line["event"] for line in lines] == ["delivery broke", "history waits", "history is delivered again"]
+    assert lines[0]["exc_info"]
 
 
 async def test_another_process_goes_on_where_this_one_stopped(world):

@@ -209,6 +209,15 @@ async def test_patience_ends_the_repeats_and_not_the_sending(sending):
     assert lines == []
 
 
+async def test_a_wait_that_would_end_after_the_patience_is_not_begun(sending):
+    """Meanwhile one of few places is held that others want."""
+    sender, receiver, _, waits = sending(httpx.Response(503, headers={"Retry-After": "30"}), 204)
+    with pytest.raises(Unavailable, match="HTTP 503"):
+        await sender.send([PLAYS], patience=29)
+    assert (len(receiver.requests), waits) == (1, [])
+    assert await sender.send([PLAYS], patience=29) is None
+
+
 async def test_a_query_that_is_always_refused_is_a_line_beside_one_that_is_taken(sending):
     sender, *_ = sending(*[httpx.Response(400, text="label too long"), 204] * 10)
     with capture_logs() as lines:
