@@ -40,7 +40,8 @@ LABEL org.opencontainers.image.title="video-analytics-exporter" \
 
 ENV PATH=/app/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    VIDEO_ANALYTICS_EXPORTER_REVISION=${REVISION}
 
 COPY --from=builder /app /app
 # For --storage.path: a volume here belongs to the user below.

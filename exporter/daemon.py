@@ -64,6 +64,8 @@ class Options:
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
     shard: Shard = ONLY
     peers: tuple[str, ...] = ()
+    revision: str = "unknown"
+    """The commit that this is built from."""
 
     @property
     def secure(self) -> bool:
@@ -127,7 +129,7 @@ async def running(
 ) -> AsyncIterator["House"]:
     """Poll and serve for as long as the context is open."""
     storage = Storage(options.storage, time.time, steady) if options.storage else None
-    house = House(load, config, storage, options.shard)
+    house = House(load, config, storage, options)
     metrics = Metrics(Exposition(house.store), house.telemetry)
     reload = house.reload if options.lifecycle else None
     async with contextlib.AsyncExitStack() as stack:
@@ -154,17 +156,15 @@ def _discovery(options: Options, sockets: Sequence[socket.socket]) -> Discovery:
 class House:
     """The parts that a poll goes through, and what a reload exchanges in them."""
 
-    def __init__(
-        self, load: Callable[[], Config], config: Config, storage: Storage | None, shard: Shard = ONLY
-    ) -> None:
+    def __init__(self, load: Callable[[], Config], config: Config, storage: Storage | None, options: Options) -> None:
         self._load = load
-        self._shard = shard
-        self._config = shard.own(config)
+        self._shard = options.shard
+        self._config = options.shard.own(config)
         self._storage = storage
         self._plan = plan(self._config)
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.telemetry = Telemetry(time.time, shard=shard)
+        self.telemetry = Telemetry(time.time, options.revision, options.shard)
         self.store = Store(self._config.queries, steady)
         self._clients = {name: self._client(name, source) for name, source in self._config.sources.items()}
         self._poller = Poller(self._clients, self.store, self._ended, now=time.time, clock=steady)
@@ -183,7 +183,7 @@ class House:
             past=self._past,
             alive=lambda: self._schedule.running,
             deliveries=lambda: self._deliveries.standings if self._deliveries else {},
-            shard=shard,
+            shard=options.shard,
         )
 
     def start(self) -> None:

@@ -124,4 +124,6 @@ def start(
         except ConfigError as error:
             fail(*error.lines)
         notifier = stack.enter_context(contextlib.closing(Notifier(os.environ)))
-        uvloop.run(main_(sockets, daemon.Options(**options, access=guard, notifier=notifier)))
+        # Of an image; a wheel has its version.
+        revision = os.environ.get("VIDEO_ANALYTICS_EXPORTER_REVISION") or "unknown"
+        uvloop.run(main_(sockets, daemon.Options(**options, access=guard, notifier=notifier, revision=revision)))

@@ -155,10 +155,10 @@ def start(tmp_path):
 def run(start, tmp_path):
     """Start ``run`` with a configuration, given as data (JSON is YAML)."""
 
-    def run(config):
+    def run(config, **env):
         path = tmp_path / "config.yaml"
         path.write_text(json.dumps(config))
-        return start("run", f"--config.file={path}")
+        return start("run", f"--config.file={path}", **env)
 
     return run
 

@@ -1,6 +1,7 @@
 """The main job, end to end: the real command against simulated vendors, and a real Prometheus that scrapes it."""
 
 import asyncio
+import re
 import shutil
 import signal
 import subprocess
@@ -135,8 +136,8 @@ def test_the_first_scrape_is_served_before_any_vendor_has_answered(vendors, run)
         await asyncio.Event().wait()
 
     vendors.smartsight.intercept = vendors.ibm.intercept = never
-    exporter = run(config(vendors.sources()))
-    assert "video_analytics_exporter_build_info" in exporter.metrics()
+    exporter = run(config(vendors.sources()), VIDEO_ANALYTICS_EXPORTER_REVISION="0a1b2c")
+    assert re.search('^video_analytics_exporter_build_info{.*revision="0a1b2c"', exporter.metrics(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
