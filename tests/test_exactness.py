@@ -476,7 +476,7 @@ async def test_the_buckets_of_many_pages_are_summed_or_compared_exactly(field, f
         {
             "content_type": "live",
             "content_id": number % 9,
-            "time": moment(END - number // 9 * 60, 1),
+            "time": moment(END - 60 - number // 9 * 60, 1),
             "value": number % 83,
         }
         for number in range(25_000)

@@ -8,6 +8,9 @@ from exporter.model import Lookup
 from exporter.providers.auth import PUNCTUAL
 from exporter.providers.errors import AuthError, VendorError
 
+CONFIRMED = 3600.0
+"""Seconds for which a fact stays that was looked up again and is the same: what was refused was not for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
@@ -21,6 +24,8 @@ class Lookups:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._facts: dict[Lookup, str] = {}
+        self._doubted: dict[Lookup, str] = {}
+        self._confirmed: dict[Lookup, float] = {}
         self._failures: dict[Lookup, _Failure] = {}
         self._asking = asyncio.Lock()
 
@@ -43,8 +48,15 @@ class Lookups:
                     self._failures[lookup] = _Failure(began, error)
                     raise
                 self._failures.pop(lookup, None)
+                if self._doubted.pop(lookup, None) == self._facts[lookup]:
+                    self._confirmed[lookup] = began
         return self._facts[lookup]
 
     def forget(self) -> None:
-        """Forget all facts: they may have changed with the account's rights."""
-        self._facts.clear()
+        """Doubt all facts, which may have changed with the account's rights: they are looked up again.
+
+        An endpoint that is always refused makes no look-up each time.
+        """
+        fresh = self._clock() - CONFIRMED
+        for lookup in [each for each in self._facts if self._confirmed.get(each, fresh) <= fresh]:
+            self._doubted[lookup] = self._facts.pop(lookup)

@@ -41,6 +41,24 @@ async def test_a_fact_is_asked_for_once():
     assert house.asked == 1
 
 
+async def test_a_fact_that_is_doubted_is_asked_for_again_and_once_an_hour_where_it_is_confirmed():
+    house = House("2735", "2735", "2735", "8")
+    for asked, passed in ((1, 0), (2, 60), (2, 60), (2, 3480), (2, 60), (3, 0)):
+        house.now += passed
+        assert (await house.fact(), house.asked) == ("2735", asked)
+        house.lookups.forget()
+    house.now += 3600
+    house.lookups.forget()
+    assert (await house.fact(), house.asked) == ("8", 4)
+
+
+async def test_a_fact_that_has_changed_is_no_confirmed_one():
+    house = House("2735", "7", "8")
+    for found in ("2735", "7", "8"):
+        assert await house.fact() == found
+        house.lookups.forget()
+
+
 async def test_each_fact_is_asked_for_itself():
     house = House("2735", "x")
     assert (await house.fact(), await house.fact(OTHER), await house.fact()) == ("2735", "x", "2735")
