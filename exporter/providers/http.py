@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlencode
@@ -28,7 +29,7 @@ from exporter.providers.headers import SENT
 from exporter.providers.limits import Limiter
 from exporter.providers.lookups import Lookups
 from exporter.providers.retry import retries
-from exporter.providers.scrub import echoes, hidden, scrub, unescaped
+from exporter.providers.scrub import echoes, scrub, telling
 from exporter.providers.standing import Standing
 from exporter.providers.wire import Wire
 
@@ -38,6 +39,12 @@ T = TypeVar("T")
 
 LONGEST_ERROR = 1 << 16
 """Bytes of an error's body that is read for its explanation, for that is done in the event loop."""
+
+AT_ONCE = 1 << 14
+"""Bytes up to which an answer is searched for secrets in the event loop: sooner than a thread would begin."""
+
+SEARCHING = ThreadPoolExecutor(1, thread_name_prefix="secrets")
+"""Searches answers; more at once would only delay scrapes."""
 
 
 class Observer(Protocol):
@@ -272,9 +279,12 @@ class Client:
 
 
 async def _echoes(body: bytes, secrets: tuple[str, ...]) -> bool:
-    """Look for secrets in an answer; one that is spelled in another way has to be decoded first, beside the loop."""
-    plain = echoes(body, secrets)
-    return plain or (hidden(body) and await asyncio.to_thread(lambda: echoes(unescaped(body), secrets)))
+    """Look for secrets in an answer; in a long one beside the event loop, and in one at a time."""
+    if not (wanted := telling(secrets)):
+        return False
+    if len(body) <= AT_ONCE:
+        return echoes(body, wanted)
+    return await asyncio.get_running_loop().run_in_executor(SEARCHING, echoes, body, wanted)
 
 
 async def _next(requests: Flow, response: httpx.Response) -> httpx.Request | None:

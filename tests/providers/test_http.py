@@ -13,6 +13,7 @@ from exporter.model import Bounds
 from exporter.providers import http
 from exporter.providers.decode import decode
 from exporter.providers.errors import AuthError, BadResponse, NetworkError, TimedOut, VendorError, from_status
+from exporter.providers.scrub import echoes
 from exporter.providers.wire import trust
 
 KEY = "k3y-of-smartsight"
@@ -474,15 +475,48 @@ def test_the_password_of_a_proxy_shows_in_no_repr(ask):
     assert "pr0xy-pass" not in repr(asked.provider.settings)
 
 
-async def test_an_answer_with_escapes_is_made_plain_beside_the_event_loop(get, monkeypatch):
-    threads, plain = [], http.unescaped
+@pytest.fixture
+def searched(monkeypatch):
+    """Give the threads that search answers for secrets."""
+    threads = []
 
-    def unescaped(body):
+    def searching(*args):
         threads.append(threading.current_thread())
-        return plain(body)
+        return echoes(*args)
 
-    monkeypatch.setattr(http, "unescaped", unescaped)
-    body = rb'{"response": [{"cdn": "a\/b"}]}'
+    monkeypatch.setattr(http, "echoes", searching)
+    return threads
+
+
+@pytest.mark.parametrize("escaped", [rb"a\/b", b"a/b"])
+async def test_a_long_answer_is_searched_for_secrets_beside_the_event_loop(get, searched, escaped):
+    body = b'{"response": ["%b"]}' % (escaped * 100_000)
     assert await get(httpx.Response(200, content=body)) == body
-    assert threads
-    assert threading.main_thread() not in threads
+    assert searched
+    assert threading.main_thread() not in searched
+
+
+async def test_long_answers_are_searched_one_at_a_time(get, searched):
+    body = b" " * 100_000
+    await asyncio.gather(*(get(httpx.Response(200, content=body)) for _ in range(20)))
+    assert len(searched) == 20
+    assert len(set(searched)) == 1
+
+
+async def test_a_short_answer_is_searched_at_once(get, searched):
+    assert await get(httpx.Response(200, content=BODY)) == BODY
+    assert searched == [threading.main_thread()]
+
+
+@pytest.mark.parametrize("key", ["k3y-of-smart", "short-key"])
+async def test_an_answer_that_repeats_the_key_is_refused_where_the_key_is_no_word(ask, client, bounds, searched, key):
+    asked = ask("smartsight", source={"auth": {"api_key": key}}, metrics=["views"])
+    body = b'["%b"]' % "".join(f"\\u{ord(each):04X}" for each in key).encode() + b" " * 100_000
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    asking = client(asked, transport).get(asked.request(), bounds, whole)
+    if key == "short-key":
+        assert await asking == body
+        assert searched == []
+    else:
+        with pytest.raises(BadResponse, match="the answer repeats a secret"):
+            await asking
