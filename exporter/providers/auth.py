@@ -115,9 +115,10 @@ class _Failure:
 class TokenAuth(SourceAuth):
     """OAuth2 (RFC 6749, sections 4.3, 4.4 and 6): a token, renewed before it expires.
 
-    With a password, a refresh token renews it while one is good; else it takes a log-in. ``clock`` gives monotonic
-    seconds; ``logged_in`` is told for how many seconds a new token is good. A request says in its extension
-    ``interval`` for how many seconds a refused log-in rests.
+    With a password, a refresh token renews it while one is good; else it takes a log-in. If that fails for now, the old
+    token is used for as long as it is good, and the next poll tries again. ``clock`` gives monotonic seconds;
+    ``logged_in`` is told for how many seconds a new token is good. A request says in its extension ``interval`` how far
+    polls are apart: for so long a refused log-in rests.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class TokenAuth(SourceAuth):
         self._secret = ""
         self._token = token.Token()
         self._before = token.Token()
+        self._renew_at = 0.0
         self._logins = 0
         self._failure: _Failure | None = None
 
@@ -165,19 +167,18 @@ class TokenAuth(SourceAuth):
                 logins = self._logins
                 async with self._lock:
                     if logins == self._logins:
-                        self._rest(float(request.extensions["interval"]))
-                        began = self._clock()
+                        rest = _rest(float(request.extensions["interval"]))
+                        began = self._begin(rest)
                         try:
-                            # A token that is refused early may belong to a session that is gone: no refresh then.
-                            refresh = None if rejected else self._refresh()
+                            refresh = self._refresh(rejected)
                             response = yield refresh or self._login()
                             if refresh and token.refused(response.status_code):
                                 response = yield self._login()
                             self._take(token.read(response.status_code, response.content, self._clock()))
                         except VendorError as error:
-                            self._take(token.Token())
-                            self._failure = _Failure(began, error)
-                            raise
+                            if not self._kept(error, rejected, began + rest):
+                                self._fail(_Failure(began, error))
+                                raise
                     # Whoever held the lock has logged in, or failed to, for this request too.
                     elif self._failure:
                         raise self._failure.again()
@@ -189,22 +190,35 @@ class TokenAuth(SourceAuth):
             rejected = access
 
     def _stale(self, rejected: str) -> bool:
-        return self._token.access in ("", rejected) or self._clock() >= self._token.renew_at
+        return self._token.access in ("", rejected) or self._clock() >= self._renew_at
+
+    def _kept(self, error: VendorError, rejected: str, again: float) -> bool:
+        """Say whether the old token does though a new one failed to come; if so, it is asked for ``again`` then."""
+        passing = error.passing or isinstance(error, token.TooMany)
+        does = passing and self._token.access not in ("", rejected) and self._clock() < self._token.expiry
+        if does:
+            self._renew_at = min(again, self._token.expiry)
+            self._logins += 1
+        return does
 
     def _take(self, new: token.Token) -> None:
         """End a log-in; one that is cancelled does not come here, and the next that waits begins another."""
         self._token, self._before, self._failure = new, self._token, None
+        self._renew_at = new.renew_at
         self._logins += 1
         if new.access:
             self._logged_in(new.life)
 
-    def _rest(self, interval: float) -> None:
-        """Let a refused log-in rest: asking again at once with the same secret only locks accounts."""
-        failure = self._failure
-        # Polls start on a grid, but not to the millisecond.
-        rest = interval - min(PUNCTUAL, interval / 10)
-        if failure and isinstance(failure.error, AuthError) and self._clock() - failure.at < rest:
+    def _fail(self, failure: _Failure) -> None:
+        self._take(token.Token())
+        self._failure = failure
+
+    def _begin(self, rest: float) -> float:
+        """Begin a log-in, unless a refused one rests: asking again at once with the same secret only locks accounts."""
+        failure, now = self._failure, self._clock()
+        if failure and isinstance(failure.error, AuthError) and now - failure.at < rest:
             raise failure.again()
+        return now
 
     def _login(self) -> httpx.Request:
         asked = self._credentials
@@ -217,10 +231,13 @@ class TokenAuth(SourceAuth):
         request.headers["Authorization"] = basic(asked.client_id, self._secret)
         return request
 
-    def _refresh(self) -> httpx.Request | None:
+    def _refresh(self, rejected: str) -> httpx.Request | None:
         now = self._token
-        # Client credentials are as good as a refresh token (RFC 6749, section 4.4.3).
-        if not isinstance(self._credentials, Password) or not now.refresh or self._clock() >= now.refresh_until:
+        # A token that is refused early may belong to a session that is gone, and client credentials are as good as a
+        # refresh token (RFC 6749, section 4.4.3).
+        if rejected or not isinstance(self._credentials, Password):
+            return None
+        if not now.refresh or self._clock() >= now.refresh_until:
             return None
         return self._token_request({"grant_type": "refresh_token", "refresh_token": now.refresh})
 
@@ -228,6 +245,11 @@ class TokenAuth(SourceAuth):
         asked = self._credentials
         data = {"client_id": asked.client_id, **form}
         return httpx.Request("POST", asked.token_url, data=data, headers=SENT, extensions={"endpoint": "token"})
+
+
+def _rest(interval: float) -> float:
+    """Give how long to wait for the next poll: they start on a grid, but not to the millisecond."""
+    return interval - min(PUNCTUAL, interval / 10)
 
 
 def basic(user: str, password: str) -> str:

@@ -207,9 +207,10 @@ class Client:
                 try:
                     response = await self._exchange(sent, bounds)
                 except VendorError as error:
-                    await requests.athrow(error)
-                    raise
-                sent = await _next(requests, response)
+                    # A flow may go on without the log-in that failed; all else it raises again.
+                    sent = await requests.athrow(error)
+                else:
+                    sent = await _next(requests, response)
         if response is None:
             raise AssertionError("a log-in flow sends at least the request itself")
         return response

@@ -12,6 +12,10 @@ USUAL_LIFE = 3600.0
 """Seconds that a token is taken to live when the answer does not say."""
 
 
+class TooMany(AuthError):
+    """429: a log-in that is refused as by any 4xx, but not for good."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """An access token and what renews it; times are seconds of the clock that it was read by."""
@@ -37,7 +41,7 @@ def read(status: int, body: bytes, now: float) -> Token:
     kind = from_status(status)
     if kind:
         message = f"the log-in was answered with HTTP {status}{_explanation(body)}"
-        raise (AuthError if refused(status) else kind)(message)
+        raise (TooMany if kind is RateLimited else AuthError if refused(status) else kind)(message)
     try:
         answer = decode(body)
     except BadResponse as error:

@@ -464,6 +464,157 @@ async def test_after_a_login_the_last_failure_is_forgotten(ibm, clock):
     assert vendor.asked[-2:] == ["t0ken-2", "t0ken-3"]
 
 
+# --- A renewal that fails -------------------------------------------------------------------------------------------
+
+
+def unreachable(_):
+    raise httpx.ConnectTimeout("no way")
+
+
+PASSING = {
+    "503": lambda _: httpx.Response(503),
+    "429": lambda _: httpx.Response(429, json={"error": "slow down"}),
+    "time-out": unreachable,
+    "HTML": lambda _: httpx.Response(200, content=b"<html>Back soon</html>"),
+}
+
+
+@pytest.fixture(params=PASSING)
+def renewing(request, ibm, clock):
+    """Give a vendor whose token is to be renewed, which fails for now; and ``get``."""
+
+    async def renewing(life=300):
+        vendor = Ibm(lambda number: token(f"t0ken-{number}", expires_in=life))
+        get = ibm(vendor)
+        await get()
+        clock.now += life - 30
+        vendor.tokens = PASSING[request.param]
+        return vendor, get
+
+    return renewing
+
+
+async def test_a_token_that_is_still_good_is_used_though_its_renewal_failed(renewing, clock):
+    vendor, get = await renewing()
+    assert await get(10.0) == BODY
+    assert vendor.asked == ["t0ken-1"] * 2
+    vendor.tokens = lambda number: token(f"t0ken-{number}")
+    clock.now += 10
+    await get(10.0)
+    assert vendor.asked == ["t0ken-1", "t0ken-1", "t0ken-3"]
+
+
+async def test_a_renewal_that_failed_is_tried_again_at_the_next_poll_and_not_before(renewing, clock):
+    vendor, get = await renewing()
+    for after, logins in [(0, 2), (0, 2), (5, 2), (5, 3), (9, 3), (1, 4)]:
+        clock.now += after
+        assert await get(10.0) == BODY
+        assert len(vendor.logins) == logins
+
+
+async def test_a_token_is_not_used_beyond_its_end(renewing, clock):
+    vendor, get = await renewing()
+    await get(60.0)
+    clock.now += 30
+    await failing(get(60.0))
+    assert vendor.asked == ["t0ken-1"] * 2
+    assert len(vendor.logins) == 3
+
+
+async def test_a_token_that_is_refused_is_not_used_though_a_new_one_fails_to_come(ibm):
+    vendor = Ibm()
+    get = ibm(vendor)
+    await get()
+    vendor.tokens, vendor.api = PASSING["503"], lambda _: httpx.Response(401)
+    assert [reason for reason, _ in await failing(get())] == ["server_error"]
+    assert vendor.asked == ["t0ken-1"] * 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_login_that_is_refused_ends_the_token_before(ibm, clock, status):
+    vendor = Ibm(lambda number: token() if number == 1 else httpx.Response(status))
+    get = ibm(vendor)
+    await get()
+    clock.now += DAY - 30
+    assert [reason for reason, _ in await failing(get())] == ["auth"]
+    assert vendor.asked == ["t0ken-1"]
+
+
+def test_fifty_waiters_go_on_with_a_token_whose_renewal_failed(virtual, ibm):
+    async def slow(number):
+        await asyncio.sleep(5)
+        return token(expires_in=300) if number == 1 else httpx.Response(503)
+
+    vendor = Ibm(slow)
+
+    async def main(time):
+        get = ibm(vendor, time=time)
+        await get()
+        await asyncio.sleep(280)
+        assert await asyncio.gather(*(get() for _ in range(50))) == [BODY] * 50
+
+    virtual(main)
+    assert len(vendor.logins) == 2
+    assert vendor.asked == ["t0ken-1"] * 51
+
+
+async def test_a_token_whose_renewal_failed_is_still_told_as_good(ask, client, bounds, clock):
+    asked = ask("ibm_video", metrics=["total_views"])
+    vendor = Ibm(lambda _: token(expires_in=300))
+    http = client(asked, vendor.transport)
+    await http.get(asked.request(), bounds, whole)
+    expiry = http.standing.token_expiry
+    clock.now += 280
+    vendor.tokens = PASSING["503"]
+    await http.get(asked.request(), bounds, whole)
+    assert (http.standing.login, http.standing.token_expiry) == ("ok", expiry)
+
+
+PASSWORD = {"auth": {"username": "ops", "password": "p4ss-of-ops"}, "plan_level": 7}
+
+
+class Keycloak:
+    """A realm and an API: ``answers`` are those to token requests, a number for one without a token."""
+
+    def __init__(self, *answers):
+        self.answers, self.grants, self.asked = list(answers), [], []
+
+    def __call__(self, request):
+        if request.method == "GET":
+            self.asked.append(request.headers["authorization"])
+            return httpx.Response(200, content=BODY)
+        self.grants.append(dict(parse_qsl(request.content.decode()))["grant_type"])
+        answer = self.answers.pop(0)
+        return httpx.Response(answer) if isinstance(answer, int) else answer
+
+
+@pytest.mark.parametrize(
+    ("answers", "grants", "carried"),
+    [
+        (["new"], ["refresh_token"], "new"),
+        ([400, "new"], ["refresh_token", "password"], "new"),
+        ([503], ["refresh_token"], "old"),
+        ([400, 503], ["refresh_token", "password"], "old"),
+        ([429, 429], ["refresh_token", "password"], "old"),
+    ],
+)
+async def test_a_refresh_that_is_refused_is_a_login_and_one_that_failed_leaves_all_as_it_was(
+    ask, client, bounds, clock, answers, grants, carried
+):
+    def issued(name):
+        return token(name, expires_in=300, refresh_token=f"refr3sh-of-{name}", refresh_expires_in=1800)
+
+    asked = ask("smartsight", source=PASSWORD, endpoint="session", metrics=["latency"])
+    vendor = Keycloak(issued("old"), *(issued(each) if isinstance(each, str) else each for each in answers))
+    http = client(asked, httpx.MockTransport(vendor))
+    await http.get(asked.request(), bounds, whole)
+    clock.now += 280
+    await http.get(asked.request(), bounds, whole)
+    assert vendor.grants == ["password", *grants]
+    assert vendor.asked == ["Bearer old", f"Bearer {carried}"]
+    assert http._auth._token.refresh == f"refr3sh-of-{carried}"
+
+
 # --- A login that is cancelled --------------------------------------------------------------------------------------
 
 
