@@ -1,5 +1,6 @@
 """The pages for people, as markup; what a browser makes of them is tested in tests/chromium."""
 
+import math
 import re
 from html.parser import HTMLParser
 from urllib.parse import urlencode
@@ -395,6 +396,17 @@ def test_counts():
 def test_another_day_is_named():
     assert "<small>20:00:00 UTC</small>" in when(EVENING, EVENING + 60)
     assert "<small>2026-04-09 20:00:00 UTC</small>" in when(EVENING, EVENING + 86_400)
+
+
+ODD = [math.inf, -math.inf, math.nan, 1e300, 2.0**63, 253_402_300_800.0, -1e9]
+
+
+@pytest.mark.parametrize("moment", ODD)
+async def test_a_moment_that_has_no_date_does_not_cost_the_page(get, shown, make_query, moment):
+    shown.ask(make_query())
+    shown.standings = {"mm": Standing("ok", moment, None, moment)}
+    shown.next_polls = {query.key: moment for query in shown.config.queries}
+    assert re.search(r"token ends .*(23:59:59|00:00:00) UTC", (await get()).text)
 
 
 def test_the_strip_tells_a_failure_by_its_height_too():

@@ -6,6 +6,9 @@ from exporter.web.status.html import Html, joined, tag
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
+LAST = 253_402_300_799
+"""The last second of the year 9999, beyond which no moment has a date."""
+
 
 def span(seconds: float) -> str:
     """Give a length of time, as exactly as a reader wants it: ``12 s``, ``3 min``, ``2 h 5 min``, ``3 d 4 h``."""
@@ -21,7 +24,7 @@ def span(seconds: float) -> str:
 
 def relative(moment: float, now: float) -> str:
     """Say when something was or will be: ``12 s ago``, ``in 3 min``, ``now``."""
-    away = moment - now
+    away = _dated(moment) - now
     if abs(away) < 1:
         return "now"
     return f"in {span(away)}" if away > 0 else f"{span(away)} ago"
@@ -29,20 +32,29 @@ def relative(moment: float, now: float) -> str:
 
 def utc(moment: float) -> str:
     """Give a moment in UTC."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return _stamp(moment).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def clock(moment: float) -> str:
     """Give a moment's time of day in UTC."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")
+    return _stamp(moment).strftime("%H:%M:%S")
+
+
+def _stamp(moment: float) -> datetime:
+    return datetime.fromtimestamp(_dated(moment), UTC)
+
+
+def _dated(moment: float) -> float:
+    """Give the next moment that has a date: whatever a vendor says of time must not cost the page."""
+    return min(max(0.0, moment), LAST)
 
 
 def when(moment: float | None, now: float, otherwise: str = "—") -> Html:
     """Give a moment in words, and in UTC below: its day too where that is another one."""
     if moment is None:
         return joined(otherwise)
-    stamp = datetime.fromtimestamp(moment, UTC)
-    same_day = stamp.date() == datetime.fromtimestamp(now, UTC).date()
+    stamp = _stamp(moment)
+    same_day = stamp.date() == _stamp(now).date()
     below = f"{clock(moment)} UTC" if same_day else utc(moment)
     iso = stamp.strftime("%Y-%m-%dT%H:%M:%SZ")
     return tag("time", tag("b", relative(moment, now)), tag("small", below), datetime=iso, title=utc(moment))
