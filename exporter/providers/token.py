@@ -1,5 +1,6 @@
 """Reading what a token endpoint answers (RFC 6749, sections 5.1 and 5.2)."""
 
+import math
 from dataclasses import dataclass, field
 
 from exporter.providers.decode import decode
@@ -10,6 +11,9 @@ EARLY = 60.0
 
 USUAL_LIFE = 3600.0
 """Seconds that a token is taken to live when the answer does not say."""
+
+LONGEST_LIFE = 10 * 365 * 86_400.0
+"""Seconds; some servers say the largest number that they know, which is no date any more."""
 
 
 class TooMany(AuthError):
@@ -71,7 +75,9 @@ def sendable(text: str) -> bool:
 
 
 def _seconds(life: object) -> float:
-    return float(life) if isinstance(life, int | float) and life > 0 else USUAL_LIFE
+    if isinstance(life, bool) or not isinstance(life, int | float) or not 0 < life < math.inf:
+        return USUAL_LIFE
+    return float(min(life, LONGEST_LIFE))
 
 
 def _early(life: object) -> float:

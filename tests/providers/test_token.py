@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -6,6 +7,7 @@ from exporter.providers import token
 from exporter.providers.errors import AuthError, BadResponse, ServerError, VendorError
 
 NOW = 1000.0
+YEARS = 10 * 365 * 86400
 
 
 def body(**answer):
@@ -18,7 +20,9 @@ def body(**answer):
         (86400, 86400, 86340),
         (300, 300, 270),
         (0.5, 0.5, 0.45),
-        *((life, 3600, 3540) for life in (None, 0, -5, "soon", "300", [], {})),
+        *((life, 3600, 3540) for life in (None, 0, -5, -(10**400), "soon", "300", [], {}, True, False)),
+        *((life, 3600, 3540) for life in (math.inf, -math.inf, math.nan)),
+        *((life, YEARS, YEARS - 60) for life in (YEARS, YEARS + 1, 1e300, 2**63 - 1, 10**400)),
     ],
 )
 def test_a_token_is_renewed_a_minute_or_a_tenth_of_its_life_before_its_end(life, lives, good_for):
@@ -29,6 +33,12 @@ def test_a_token_is_renewed_a_minute_or_a_tenth_of_its_life_before_its_end(life,
 def test_a_refresh_token_is_good_for_as_long_as_it_says():
     found = token.read(200, body(expires_in=300, refresh_token="refr3sh", refresh_expires_in=1800), NOW)
     assert (found.refresh, found.refresh_until) == ("refr3sh", NOW + 1740)
+
+
+@pytest.mark.parametrize("life", [1e300, 10**400, math.inf, math.nan, -1, "soon"])
+def test_a_refresh_token_s_odd_life_is_one_that_can_be_told(life):
+    found = token.read(200, body(refresh_token="refr3sh", refresh_expires_in=life), NOW)
+    assert NOW < found.refresh_until <= NOW + YEARS
 
 
 @pytest.mark.parametrize("refresh", [None, 7, [], {}, ""])
