@@ -58,7 +58,7 @@ def read(status: int, body: bytes, now: float) -> Token:
         access,
         _seconds(life),
         now + _seconds(life) - _early(life),
-        refresh if isinstance(refresh, str) else "",
+        refresh if isinstance(refresh, str) and sendable(refresh) else "",
         now + _seconds(refresh_life) - _early(refresh_life),
     )
 
@@ -70,7 +70,7 @@ def refused(status: int) -> bool:
 
 
 def sendable(text: str) -> bool:
-    """Whether a text can stand in a header."""
+    """Whether a text can stand in a header, as any token can."""
     return text.isascii() and text.isprintable()
 
 

@@ -41,7 +41,7 @@ def test_a_refresh_token_s_odd_life_is_one_that_can_be_told(life):
     assert NOW < found.refresh_until <= NOW + YEARS
 
 
-@pytest.mark.parametrize("refresh", [None, 7, [], {}, ""])
+@pytest.mark.parametrize("refresh", [None, 7, [], {}, "", "a\nb", "ü", "\ud800"])
 def test_what_is_no_refresh_token_is_none(refresh):
     assert token.read(200, body(refresh_token=refresh), NOW).refresh == ""
 
