@@ -27,6 +27,9 @@ PIECE = 1 << 16
 END = 1 << 12
 """Bytes at the end of an answer in which its rows have to end, for it to be decoded in steps."""
 
+SHORT = 1 << 16
+"""Bytes of an answer that is no data: of a log-in, a look-up, an error. It is decoded in the event loop."""
+
 STEP = 500
 """Rows that are read or freed at once: less than that."""
 
@@ -52,6 +55,17 @@ def decode(body: bytes, deepest: int = DEEPEST) -> object:
     if _deeper(answer, deepest):
         raise BadResponse(f"the answer is nested deeper than `max_nesting` ({deepest} levels)")
     return answer
+
+
+def decode_short(body: bytes) -> object:
+    """Decode an answer that has little to say.
+
+    Raises:
+        BadResponse: it can't be decoded, or is too long for that.
+    """
+    if len(body) > SHORT:
+        raise BadResponse(f"the answer has {len(body)} bytes, and this kind has {SHORT} at most")
+    return decode(body)
 
 
 def _value(levels: int) -> Any:  # noqa: ANN401 - a type

@@ -16,7 +16,7 @@ from exporter.model import Bounds, Exchange, Lookup, Request
 from exporter.providers.advice import advice
 from exporter.providers.auth import Flow, SourceAuth, flow
 from exporter.providers.base import Provider
-from exporter.providers.decode import decode
+from exporter.providers.decode import decode_short
 from exporter.providers.errors import (
     AuthError,
     BadResponse,
@@ -36,9 +36,6 @@ from exporter.providers.wire import Wire
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-LONGEST_ERROR = 1 << 16
-"""Bytes of an error's body that is read for its explanation, for that is done in the event loop."""
 
 AT_ONCE = 1 << 14
 """Bytes up to which an answer is searched for secrets in the event loop: sooner than a thread would begin."""
@@ -220,7 +217,7 @@ class Client:
             try:
                 response = await self._logged_in(Request(lookup.endpoint, lookup.path, ()), bounds)
                 self._raise_for_status(response)
-                return self._provider.fact(lookup, decode(response.content))
+                return self._provider.fact(lookup, decode_short(response.content))
             except VendorError as error:
                 raise self._told(lookup.endpoint, error) from None
 
@@ -267,8 +264,7 @@ class Client:
         if response.is_redirect:
             raise kind(f"HTTP {response.status_code}: a redirect, which is never followed; check `base_url`")
         try:
-            short = len(response.content) <= LONGEST_ERROR
-            explanation = self._provider.explain(decode(response.content)) if short else ""
+            explanation = self._provider.explain(decode_short(response.content))
         except BadResponse:
             explanation = ""
         wait = advice(response.status_code, response.headers, self._now()).wait

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from exporter.providers.decode import decode
+from exporter.providers.decode import decode_short
 from exporter.providers.errors import AuthError, BadRequest, BadResponse, RateLimited, from_status
 
 EARLY = 60.0
@@ -47,7 +47,7 @@ def read(status: int, body: bytes, now: float) -> Token:
         message = f"the log-in was answered with HTTP {status}{_explanation(body)}"
         raise (TooMany if kind is RateLimited else AuthError if refused(status) else kind)(message)
     try:
-        answer = decode(body)
+        answer = decode_short(body)
     except BadResponse as error:
         raise error.saying(f"the log-in: {error}") from None
     access = answer.get("access_token") if isinstance(answer, dict) else None
@@ -87,7 +87,7 @@ def _early(life: object) -> float:
 def _explanation(body: bytes) -> str:
     """Give the error that an answer names, after a colon."""
     try:
-        answer = decode(body)
+        answer = decode_short(body)
     except BadResponse:
         return ""
     texts = [answer.get(key) for key in ("error", "error_description", "detail")] if isinstance(answer, dict) else []

@@ -11,7 +11,7 @@ import trustme
 
 from exporter.model import Bounds
 from exporter.providers import http
-from exporter.providers.decode import decode
+from exporter.providers.decode import SHORT, decode
 from exporter.providers.errors import AuthError, BadResponse, NetworkError, TimedOut, VendorError, from_status
 from exporter.providers.scrub import echoes
 from exporter.providers.wire import trust
@@ -141,6 +141,30 @@ async def test_a_long_explanation_is_cut(get):
     with pytest.raises(VendorError) as caught:
         await get(httpx.Response(422, json={"detail": "x" * 100_000}))
     assert len(str(caught.value)) < 400
+
+
+async def test_an_explanation_beyond_what_is_decoded_in_the_event_loop_is_left_out(get):
+    with pytest.raises(VendorError, match=r"HTTP 422$"):
+        await get(httpx.Response(422, json={"detail": "no", "more": "x" * SHORT}))
+
+
+@pytest.mark.parametrize("size", [0, SHORT])
+async def test_a_look_up_has_little_to_say(ask, client, bounds, size):
+    def handle(request):
+        if request.method == "POST":
+            return httpx.Response(200, json={"access_token": "t0ken"})
+        return httpx.Response(200, json={"planlevel": 2735, "more": "x" * size} if "plan" in request.url.path else {})
+
+    login = {"auth": {"username": "ops", "password": "p4ss-of-ops"}}
+    asked = ask("smartsight", source=login, endpoint="session", metrics=["latency"])
+    asking = client(asked, httpx.MockTransport(handle)).get(asked.request(), bounds, whole)
+    if size:
+        with pytest.raises(
+            BadResponse, match=rf"^session: planlevel: the answer has \d+ bytes, and this kind has {SHORT} at most$"
+        ):
+            await asking
+    else:
+        assert await asking == b"{}"
 
 
 # --- Redirects ------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import math
 import pytest
 
 from exporter.providers import token
+from exporter.providers.decode import SHORT
 from exporter.providers.errors import AuthError, BadResponse, ServerError, VendorError
 
 NOW = 1000.0
@@ -73,6 +74,22 @@ def test_a_success_is_no_refusal():
 def test_an_answer_without_a_token_that_can_be_sent_is_a_bad_response(answer):
     with pytest.raises(BadResponse, match="log-in"):
         token.read(200, answer, NOW)
+
+
+def test_an_answer_that_is_too_long_for_a_token_is_not_decoded():
+    with pytest.raises(
+        BadResponse, match=rf"^the log-in: the answer has \d+ bytes, and this kind has {SHORT} at most$"
+    ):
+        token.read(200, body(more="x" * SHORT), NOW)
+    fitting = body(more="x" * (SHORT - len(body(more=""))))
+    assert len(fitting) == SHORT
+    assert token.read(200, fitting, NOW).access == "t0ken"
+
+
+def test_an_error_that_is_too_long_is_told_without_its_words():
+    answer = json.dumps({"error": "invalid_grant", "more": "x" * SHORT}).encode()
+    with pytest.raises(AuthError, match=r"HTTP 400$"):
+        token.read(400, answer, NOW)
 
 
 def test_no_token_shows_in_its_repr():
