@@ -6,7 +6,8 @@ descriptor by descriptor, took a scrape 15 ms while a page was decoded.
 
 import os
 import resource
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -16,30 +17,36 @@ DESCRIPTORS = Path("/proc/self/fd")
 
 
 class Process:
-    """A collector. What does not change is read once, by prometheus-client; where it knows nothing, nothing is told."""
+    """A collector. What does not change is read once, by prometheus-client; where it knows nothing, nothing is told.
+
+    What can't be read now, as without a free descriptor, is told as it was: a scrape must not end with it.
+    """
 
     def __init__(self) -> None:
         self._families = tuple(ProcessCollector(registry=CollectorRegistry()).collect())
+        self._values = {sample.name: sample.value for family in self._families for sample in family.samples}
 
     def collect(self) -> Iterable[Metric]:
         """Give the families, as they are now."""
-        now = _now() if self._families else {}
+        if self._families:
+            self._values |= _now()
         for known in self._families:
             family = Metric(known.name, known.documentation, known.type)
             for sample in known.samples:
-                family.add_sample(sample.name, sample.labels, now.get(sample.name, sample.value))
+                family.add_sample(sample.name, sample.labels, self._values[sample.name])
             yield family
 
 
-def _now() -> Mapping[str, float]:
-    virtual, resident, *_ = os.pread(_statm(), 128, 0).split()
+def _now() -> dict[str, float]:
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {
-        "process_virtual_memory_bytes": float(virtual) * resource.getpagesize(),
-        "process_resident_memory_bytes": float(resident) * resource.getpagesize(),
-        "process_cpu_seconds_total": usage.ru_utime + usage.ru_stime,
-        "process_open_fds": float(open_descriptors()),
-    }
+    now = {"process_cpu_seconds_total": usage.ru_utime + usage.ru_stime}
+    with suppress(OSError):
+        virtual, resident, *_ = os.pread(_statm(), 128, 0).split()
+        now["process_virtual_memory_bytes"] = float(virtual) * resource.getpagesize()
+        now["process_resident_memory_bytes"] = float(resident) * resource.getpagesize()
+    with suppress(OSError):
+        now["process_open_fds"] = float(open_descriptors())
+    return now
 
 
 @cache

@@ -1,11 +1,13 @@
 """What is told of the process, held against what prometheus-client tells."""
 
+import errno
 import os
 from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
+from exporter import process
 from exporter.process import DESCRIPTORS, Process, open_descriptors
 
 
@@ -57,6 +59,36 @@ def test_open_descriptors_are_counted(theirs):
 def test_where_the_directory_has_no_size_its_entries_are_counted():
     counted = open_descriptors(lambda _: SimpleNamespace(st_size=0))
     assert counted == len(list(DESCRIPTORS.iterdir()))
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Let nothing of /proc be read any more."""
+
+    def unreadable(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def fail():
+        monkeypatch.setattr(process, "open_descriptors", unreadable)
+        monkeypatch.setattr(process, "_statm", unreadable)
+
+    return fail
+
+
+def test_what_can_t_be_read_any_more_is_told_as_it_was(unreadable):
+    ours = Process()
+    before = values(ours)
+    unreadable()
+    sum(range(10**6))  # takes some time of the processor
+    after = values(ours)
+    assert after.pop("process_cpu_seconds_total") > before.pop("process_cpu_seconds_total")
+    assert after == before
+
+
+def test_what_could_never_be_read_is_what_prometheus_client_has_read(unreadable, theirs):
+    ours = Process()
+    unreadable()
+    assert values(ours)["process_open_fds"] == pytest.approx(values(theirs)["process_open_fds"], abs=2)
 
 
 def test_where_prometheus_client_knows_nothing_nothing_is_told(monkeypatch):
