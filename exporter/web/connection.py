@@ -7,11 +7,14 @@ from asyncio import AbstractEventLoop, TimerHandle, Transport
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
+import structlog
 from starlette.types import Message, Scope
 from uvicorn import Config
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
+
+log = structlog.get_logger(__name__)
 
 LONGEST_HEAD = 1 << 16
 """Bytes of a request line and headers."""
@@ -233,7 +236,7 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle  # uvicorn's `cycle` is that of the newest request, which may wait for this one's answer
-        messages = None if self.flow.write_paused else self._ready(cycle.scope)  # type: ignore[arg-type]  # a dict
+        messages = self._there(cycle.scope)  # type: ignore[arg-type]  # a dict
         if messages is None:
             super()._start_asgi_task(cycle, app)
             return
@@ -247,9 +250,9 @@ class Connection(HttpToolsProtocol):
 
     def _answer_again(self, known: _Known) -> bool:
         """Answer a request that is the one before to the byte, as a scraper's are: nothing has to be parsed anew."""
-        if not self._idle or self.flow.write_paused or self.transport.is_closing():
+        if not self._idle or self.transport.is_closing():
             return False
-        messages = self._ready(known.scope)
+        messages = self._there(known.scope)
         if messages is None:
             return False
         self.transport.write(known.answer(messages, self.server_state.default_headers))
@@ -257,6 +260,15 @@ class Connection(HttpToolsProtocol):
             self.transport.write(message["body"])
         self.on_response_complete()
         return True
+
+    def _there(self, scope: Scope) -> Sequence[Message] | None:
+        """Give an answer that is there already, and that the client can take."""
+        try:
+            return None if self.flow.write_paused else self._ready(scope)
+        except Exception:
+            # The parser, who may call this, would take it for a fault of the request, and nobody would hear of it.
+            log.exception("an answer can't be given at once")
+            return None
 
     def _give_up(self) -> None:
         self._drop_answer()

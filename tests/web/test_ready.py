@@ -1,6 +1,7 @@
 """Answers that are there already, over real sockets: the same bytes as by way of the application, without it."""
 
 import asyncio
+import errno
 import gzip
 import re
 import socket
@@ -9,6 +10,7 @@ from random import Random
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from exporter.web.app import app
 from exporter.web.connection import Connection
@@ -96,6 +98,24 @@ async def test_own_metrics_that_are_new_are_written_by_way_of_the_application(se
         served.telemetry.throttled("mm", 1.0)
         assert "api_throttled_seconds_total{" in (await client.get("/metrics")).text
         assert len(asked) == 2
+
+
+async def test_what_fails_on_the_short_way_is_logged_and_goes_the_usual_way(serving, served):
+    async with serving() as (port, asked), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        text = (await client.get("/metrics")).text
+
+        def broken():
+            monkeypatch.undo()
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        served.clock.now += 1
+        with pytest.MonkeyPatch.context() as monkeypatch, capture_logs() as logged:
+            monkeypatch.setattr(served.telemetry, "collect_passing", broken)
+            answer = await client.get("/metrics")
+        assert answer.status_code == 200
+        assert answer.text.count("\n") == text.count("\n")
+        assert len(asked) == 2
+    assert [(line["log_level"], line["exc_info"]) for line in logged] == [("error", True)]
 
 
 async def exchange(port, data):
