@@ -69,5 +69,13 @@ def test_prometheus_finds_what_the_file_starts(services, root):
     assert {target.partition(":")[0] for target in targets} == {"exporter", "alertmanager"} <= services.keys()
 
 
+def test_prometheus_keeps_what_the_rules_look_back_to(services, root):
+    (kept,) = re.findall(r"--storage\.tsdb\.retention\.time=(\d+)d", " ".join(services["prometheus"]["command"]))
+    texts = [path.read_text() for path in (root / "prometheus/rules").iterdir()]
+    days = {"d": 1, "w": 7}
+    spans = re.findall(r"(?:\[|offset )(\d+)([dw])", "".join(texts))
+    assert int(kept) > max(int(number) * days[unit] for number, unit in spans)
+
+
 def test_it_waits_for_what_is_ready(services):
     assert services["prometheus"]["depends_on"] == {"exporter": {"condition": "service_healthy"}}
