@@ -74,6 +74,15 @@ def test_the_service_is_closed_as_far_as_is_said(installed, root):
     assert f"**{EXPOSURE}** of 10" in (root / "docs/deploy/systemd.md").read_text()
 
 
+def test_the_page_starts_it_once_every_credential_is_there(units, root):
+    page = (root / "docs/deploy/systemd.md").read_text()
+    drop_in = (units / "video-analytics-exporter.service.d/credentials.conf").read_text()
+    files = re.findall(r"^LoadCredential=\w+:(\S+)$", drop_in, re.MULTILINE)
+    commands = [line.split() for line in page.splitlines() if line.startswith("# ")]
+    order = [(words[-1] in files, words[1:3] == ["systemctl", "enable"]) for words in commands]
+    assert [pair for pair in order if any(pair)] == [(True, False)] * len(files) + [(False, True)]
+
+
 def test_the_exporter_has_every_flag(service):
     _, command, *arguments = shlex.split(service["ExecStart"])
     known = {name for parameter in main.get_command(None, command).params for name in parameter.opts}
