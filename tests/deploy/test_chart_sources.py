@@ -1,6 +1,7 @@
 """The chart's rules and dashboards: the repository's own, and by default only what holds for every configuration."""
 
 import json
+import re
 import tarfile
 
 import pytest
@@ -41,7 +42,7 @@ queries: [{name: r, source: b, metrics: [total_views], dimensions: [country], in
 )
 
 
-def test_the_default_rules_are_those_that_every_configuration_has(render, chart):
+def test_the_default_rules_are_those_that_every_configuration_has(render, chart, root):
     made = [
         {
             alert.name: alert.expr
@@ -53,6 +54,9 @@ def test_the_default_rules_are_those_that_every_configuration_has(render, chart)
     always = {name for name, expr in made[0].items() if all(other.get(name) == expr for other in made)}
     groups = render(chart / "ci/environment-values.yaml").only("PrometheusRule")["spec"]["groups"]
     assert {rule["alert"] for group in groups for rule in group["rules"]} == always
+    page = (root / "docs/deploy/kubernetes.md").read_text()
+    told = re.search(r"the alerts ([\w\s,]+), and\s+the dashboard", page)[1]
+    assert sorted(re.findall(r"[A-Z]\w+", told)) == sorted(always)
 
 
 def test_the_default_dashboard_is_the_one_that_every_configuration_has(render, chart, root):
