@@ -120,6 +120,13 @@ def test_nothing_is_added_up_that_may_not_be(committed, known):
     assert checked > 30
 
 
+def test_runbooks_count_buffering_in_plays(expressions):
+    """Its weight may be watch time."""
+    found = [(where, each) for where, each in expressions if where.endswith(".md") and "buffering_ratio" in each]
+    assert len(found) > 10
+    assert [pair for pair in found if re.search(r"buffering_ratio:weight\b", pair[1])] == []
+
+
 def test_a_recording_reads_one_query(committed):
     """The same family comes from several queries: mixed, they would count twice."""
     for rule in committed:
