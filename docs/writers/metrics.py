@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from exporter.catalog import Catalog, Known
+from exporter.history.telemetry import Telemetry as HistoryTelemetry
 from exporter.telemetry import Telemetry, described
 
 HEAD = """\
@@ -24,7 +25,8 @@ OWN = """\
 ## The exporter itself
 
 Counters end with `_total`; histograms have `_bucket`, `_sum` and `_count`. Beside these there are the usual `process_*`
-of Prometheus' clients, and `python_info`.
+of Prometheus' clients, and `python_info`. What begins with `video_analytics_exporter_history_` is there where a query
+has `history: true`.
 
 | metric | type | labels | what it is |
 |---|---|---|---|
@@ -98,6 +100,8 @@ def _distributions(catalog: Catalog) -> Iterator[str]:
 
 
 def _own() -> Iterator[str]:
+    telemetry = Telemetry(lambda: 0.0)
+    HistoryTelemetry(telemetry)
     rows = (
         (
             f"`{family.name}{'_total' if family.type == 'counter' else ''}`",
@@ -105,7 +109,7 @@ def _own() -> Iterator[str]:
             _list(labels),
             family.documentation,
         )
-        for family, labels in sorted(described(Telemetry(lambda: 0.0).registry), key=lambda pair: pair[0].name)
+        for family, labels in sorted(described(telemetry.registry), key=lambda pair: pair[0].name)
     )
     yield OWN + "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 

@@ -9,6 +9,7 @@ import pytest
 
 from exporter.cli import COMMANDS
 from exporter.config.jsonschema import schema
+from exporter.history.telemetry import Telemetry as HistoryTelemetry
 from exporter.providers import PROVIDERS
 from exporter.telemetry import Telemetry
 
@@ -55,7 +56,9 @@ def test_every_metric_is_there():
         plain = [known for known in catalog.known.values() if not known.statistic]
         for known in (*plain, *catalog.counted.values()):
             assert f"`{known.family}`" in PAGES["metrics"]
-    for family in Telemetry(lambda: 0.0).registry.collect():
+    telemetry = Telemetry(lambda: 0.0)
+    HistoryTelemetry(telemetry)
+    for family in telemetry.registry.collect():
         assert f"`{family.name}" in PAGES["metrics"] or family.name.startswith(("process_", "python_"))
 
 
