@@ -1,6 +1,7 @@
 """The Helm chart, case by case: what helm, Kubernetes, the operator and the exporter say, and what is promised."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -163,6 +164,15 @@ def test_its_parts_find_one_another(render, case):
         seen = [service for service in found.all("Service") if wanted <= service["metadata"]["labels"].items()]
         assert [service["spec"].get("clusterIP") for service in seen] == [None]
         assert monitor["spec"]["namespaceSelector"] == {"matchNames": [seen[0]["metadata"]["namespace"]]}
+
+
+def test_the_page_s_example_lets_it_deliver_to_a_prometheus(render, tmp_path):
+    page = (Path(__file__).parents[2] / "docs/deploy/kubernetes.md").read_text()
+    (text,) = re.findall(r"```yaml\n(networkPolicy:.*?)```", page, re.DOTALL)
+    (tmp_path / "values.yaml").write_text(text)
+    policy = render(CHART / "ci/demo-values.yaml", "--values", tmp_path / "values.yaml").only("NetworkPolicy")
+    ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
+    assert ports == [53, 53, 443, 9090]
 
 
 def test_shards_know_how_many_and_where_they_are(render):
