@@ -37,10 +37,18 @@ class Picked:
         """The matchers that choose the query."""
         return selector(self.labels)
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The labels by which the query's rows differ."""
+        return tuple(map(sanitise, self.query.dimensions))
+
     def row(self, number: int) -> str:
         """Write the series of a family, each once: several replicas of an exporter would count it several times."""
-        by = ", ".join((*self.keys, *map(sanitise, self.query.dimensions)))
-        return f"max by ({by}) ({self.families[number]}{self.selector})"
+        return self.once(f"{self.families[number]}{self.selector}")
+
+    def once(self, expr: str) -> str:
+        """Write what there is for each row once."""
+        return f"max by ({', '.join((*self.keys, *self.groups))}) ({expr})"
 
 
 def selector(labels: Labels) -> str:

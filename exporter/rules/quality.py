@@ -27,6 +27,8 @@ READ = "(query {{ $labels.query }})"
 OUTLIERS = {"cdn": "CDNOutlier", "country": "CountryOutlier", "device": "DeviceOutlier"}
 TIMES = 2
 """How many times as bad as the rest an outlier is."""
+GONE, GONE_BELOW = "AdFillGone", 0.05
+"""The alert on a group that gets no ads, and the share below which they are hardly any."""
 
 
 def recordings(config: Config, settings: Settings) -> Iterator[Recording]:
@@ -46,6 +48,8 @@ def alerts(config: Config, settings: Settings) -> Iterator[Alert]:
     for signal in SIGNALS:
         if any(_read(config, signal)):
             yield _high(signal, settings)
+        if signal.asked:
+            yield from _gone(config, signal, settings)
     for dimension, name in OUTLIERS.items():
         for signal in SIGNALS:
             if signal.outlier is not None and any(_read(config, signal, dimension)):
@@ -132,6 +136,34 @@ def _high(signal: Signal, settings: Settings) -> Alert:
         f"{OF}: {signal.says}",
         f"Over the query's window {signal.says} {READ}; the alert fires {side} {limit}.",
     )
+
+
+def _gone(config: Config, signal: Signal, settings: Settings) -> Iterator[Alert]:
+    """Watch the groups one by one: of one that is served nothing no volume tells, so that no mean has it in it."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for picked in _read(config, signal):
+        found.setdefault(picked.groups, []).append(_row_gone(picked, settings))
+    for groups, exprs in found.items():
+        names = " and ".join(f"{label} {{{{ $labels.{label} }}}}" for label in groups)
+        yield Alert(
+            GONE,
+            "\nor\n".join(exprs),
+            signal.severity,
+            "qoe",
+            f"{OF}: hardly any ads are served{f' ({names})' if names else ''}",
+            f"Over the query's window {signal.says}{f' for {names}' if names else ''} {READ}; before, there were "
+            f"{settings.minimum} impressions a window at least.",
+            "5m",
+            (("by", ",".join(groups)),) if groups else (),
+        )
+
+
+def _row_gone(picked: Picked, settings: Settings) -> str:
+    impressions = f"{picked.families[1]}{picked.selector}[{settings.span}] offset {settings.offset}"
+    usual = picked.once(f"quantile_over_time(0.5, {impressions})")
+    # What is usual becomes nothing soon, so it holds on by itself until ads are served again.
+    firing = picked.once(f'ALERTS{{alertname="{GONE}", alertstate="firing"}}')
+    return f"{picked.row(0)} < {GONE_BELOW}\nand (\n  {usual} >= {settings.minimum}\n  or\n  {firing}\n)"
 
 
 def _outlier(signal: Signal, dimension: str, name: str, settings: Settings) -> Alert:

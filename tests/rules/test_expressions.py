@@ -167,7 +167,7 @@ def test_templates_use_labels_that_the_alert_has(alerts):
         text = " ".join(rule["annotations"].values())
         used = set(re.findall(r"\$labels\.(\w+)", text))
         if rule["labels"]["category"] == "qoe":
-            dimensions = set(re.findall(r"source_(\w+?):", rule["expr"]))
+            dimensions = set(re.findall(r"source_(\w+?):", rule["expr"])) | {*rule["labels"].get("by", "").split(",")}
             assert used <= keys | dimensions, rule["alert"]
 
 

@@ -31,6 +31,7 @@ def made(*queries, **sources):
 
 
 FAILURES = ["attempts", "failurerate"]
+ADS = ["adimpression", "adfillrate"]
 CONFIGURATIONS = {
     "one query": text(query("q", FAILURES)),
     "the readme's": text(query("by_cdn", ["viewercount", "latency", "bufferingratio"], dimensions=["cdn"])),
@@ -41,6 +42,13 @@ CONFIGURATIONS = {
         query("q", [*FAILURES, "viewercount"], ["a", "b"], dimensions=["cdn", "country"]),
         a=SMARTSIGHT,
         b={**SMARTSIGHT, "labels": {"environment": "prod"}},
+    ),
+    "ads": text(
+        query("total", ADS, "a"),
+        query("split", ADS, ["b", "c"], dimensions=["country", "ad-server"]),
+        a=SMARTSIGHT,
+        b=SMARTSIGHT,
+        c={**SMARTSIGHT, "labels": {"environment": "prod"}},
     ),
     "odd names": text(query('a "q" \\ é', FAILURES), query("a|b.c", ["views"], interval="1d", window="1d")),
     "own families": text(
@@ -108,6 +116,19 @@ def test_a_field_in_another_unit_has_no_rule():
 def test_a_family_of_another_name_is_read_and_recorded_under_its_own():
     found = made(query("q", [{"field": "failurerate", "name": "my_failures"}, "attempts"]))
     assert 'my_failures{source="mm", query="q"}' in found["source:smartsight_startup_failure_ratio:weighted_sum"].expr
+
+
+def test_groups_without_ads_are_told_by_the_labels_of_their_query():
+    config = load(CONFIGURATIONS["ads"], name="c", env={})
+    total, split = (rule for group in rules.alerting(config) for rule in group.rules if rule.name == "AdFillGone")
+    assert (total.extra, split.extra) == ((), (("by", "country,ad_server"),))
+    assert "(country {{ $labels.country }} and ad_server {{ $labels.ad_server }})" in split.summary
+    assert "$labels.country" not in total.summary + total.description
+    terms = split.expr.split("\nor\n")
+    assert [term.partition(") (")[0] + ")" for term in terms] == [
+        "max by (source, query, country, ad_server)",
+        "max by (source, query, environment, country, ad_server)",
+    ]
 
 
 def test_the_source_s_own_labels_stay():
