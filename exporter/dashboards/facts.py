@@ -25,8 +25,8 @@ class Fact:
 
     ``ask`` is the question that it answers, ``wrong`` says what is bad where no limit does, ``next`` what is done then.
     ``weights`` are the families by which its values of several groups are averaged, the best first: what it is a
-    share of, or a mean over. Without one, no value of several groups is made of it. A group must have some of
-    ``volume``, or of what weighs it, before it is worth a place among the worst.
+    share of, or a mean over. Without one, no value of several groups is made of it. A group must have some of what
+    weighs it before it is worth a place among the worst; or have had some of ``volume``, which a bad value takes away.
     """
 
     title: str

@@ -20,6 +20,9 @@ RESERVED = frozenset(
 
 OF_ERRORS = frozenset({ERRORS, FATAL})
 
+DAY, TURN = "1d", "15m"
+"""How far back a group's volume counts where a bad value takes it away, and how often that is looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -160,13 +163,22 @@ def once(expr: str, labels: Iterable[str]) -> str:
     return f"max by ({', '.join(('source', *labels))}) ({expr})"
 
 
-def among(offer: Offer, shown: Shown) -> str:
-    """Leave out groups that have less than a hundredth of all volume: one failure of three attempts is no news."""
+def among(offer: Offer, shown: Shown) -> tuple[str, str]:
+    """Leave out groups that have less than a hundredth of all volume: one failure of three attempts is no news.
+
+    Gives the expression, and in words which groups are left; nothing where they all are.
+    """
     known = fact(shown.role)
     volume = offer.beside(shown, known.volume or known.weights)
     if volume is None:
-        return shown.expr
-    return f"({shown.expr})\nand\n({volume.expr} > on (source) group_left ()\n  0.01 * sum by (source) ({volume.expr}))"
+        return shown.expr, ""
+    least = f"> on (source) group_left ()\n  0.01 * sum by (source) ({volume.expr})"
+    enough, of = f"({volume.expr}) {least}", fact(volume.role).title.lower()
+    told = f"Left out are groups with less than a hundredth of the {of}."
+    if known.volume:
+        enough += f"\nor\nmax_over_time(({volume.expr})[{DAY}:{TURN}]) {least}"
+        told = f"Left out are groups that at no time of the last day had a hundredth of the present {of}."
+    return f"({shown.expr})\nand\n({enough})", told
 
 
 def spent(offer: Offer, role: str, span: str) -> str | None:

@@ -86,12 +86,14 @@ def trend_by(offer: Offer, shown: Shown | None, *, width: int = 12) -> Panel | N
         return None
     known = fact(shown.role)
     pick = "bottomk" if known.low else "topk"
+    expr, left_out = among(offer, shown)
+    most = f"At each moment the {MOST} {'lowest' if known.low else 'highest'}."
     return Panel(
         "timeseries",
         f"{known.title} by {words(shown.by)}",
-        grouped(shown, f"At each moment the {MOST} {'lowest' if known.low else 'highest'}."),
+        grouped(shown, f"{most} {left_out}".rstrip()),
         shown.measure.unit,
-        (Target(f"{pick} by (source) ({MOST}, {among(offer, shown)})", legend(shown)),),
+        (Target(f"{pick} by (source) ({MOST}, {expr})", legend(shown)),),
         steps(known),
         width,
         link=explore(offer, shown, "${{__field.labels.{label}:percentencode}}"),
@@ -100,17 +102,18 @@ def trend_by(offer: Offer, shown: Shown | None, *, width: int = 12) -> Panel | N
 
 
 def worst(offer: Offer, shown: Shown | None, *, width: int = 8) -> Panel | None:
-    """List the groups that are worst now, of those with a hundredth of the volume at least."""
+    """List the groups that are worst now, of those with a hundredth of the volume at least where that is known."""
     if shown is None:
         return None
     known = fact(shown.role)
     pick, sort = ("bottomk", "sort") if known.low else ("topk", "sort_desc")
+    expr, left_out = among(offer, shown)
     return Panel(
         "bargauge",
         f"{known.title}: worst {words(shown.by)}",
-        grouped(shown, "Groups with less than a hundredth of the volume are left out."),
+        grouped(shown, left_out),
         shown.measure.unit,
-        (Target(f"{sort}({pick} by (source) ({MOST}, {among(offer, shown)}))", legend(shown)),),
+        (Target(f"{sort}({pick} by (source) ({MOST}, {expr}))", legend(shown)),),
         steps(known),
         width,
         link=explore(offer, shown, "${{__field.labels.{label}:percentencode}}"),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from exporter.dashboards import panels
-from exporter.dashboards.advice import notes, words
+from exporter.dashboards.advice import described, notes, words
 from exporter.dashboards.facts import (
     AD_FILL,
     ALERTS,
@@ -22,7 +22,7 @@ from exporter.dashboards.facts import (
     fact,
 )
 from exporter.dashboards.feeds import Feed
-from exporter.dashboards.offer import Offer, any_of, matchers, quantile, spent
+from exporter.dashboards.offer import Offer, among, any_of, matchers, quantile, spent
 from exporter.dashboards.spec import Advice, Board, Panel, Row, Steps, Target
 
 MEDIAN, P95, P99 = (f"smartsight_startup_time_{name}_seconds" for name in ("median", "p95", "p99"))
@@ -208,7 +208,9 @@ def _lowest_fill(offer: Offer, label: str) -> Panel | None:
     panel = panels.stat(shown, title=f"Ad fill, lowest {words((label,))}", width=6)
     if shown is None or panel is None:
         return None
-    return replace(panel, targets=(Target(f"bottomk by (source) (1, {shown.expr})", panels.legend(shown)),))
+    expr, left_out = among(offer, shown)
+    lowest = Target(f"bottomk by (source) (1, {expr})", panels.legend(shown))
+    return replace(panel, description=described([shown], left_out), targets=(lowest,))
 
 
 def _quantiles(offer: Offer, role: str, title: str) -> Panel | None:

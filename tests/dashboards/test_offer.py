@@ -6,7 +6,7 @@ from exporter.config import load
 from exporter.dashboards.explorer import explorer
 from exporter.dashboards.facts import BUFFERING, FAILURE, PLAYS, STARTUP
 from exporter.dashboards.feeds import feeds
-from exporter.dashboards.offer import Offer, once, spent
+from exporter.dashboards.offer import Offer, among, once, spent
 from exporter.dashboards.panels import age
 
 P95 = "smartsight_startup_time_p95_seconds"
@@ -115,6 +115,19 @@ def test_a_budget_is_counted_a_window_at_a_time_and_by_volume(offer):
     assert spent(found, FAILURE, "1d") is None
     without = offer("name: q, source: mm, metrics: [bufferingratio]")
     assert spent(without, BUFFERING, "1d") is None
+
+
+def test_small_groups_are_left_out_of_each_source_s_query(offer):
+    found = offer(
+        "name: a, source: mm, metrics: [viewercount, latency], dimensions: [cdn]",
+        "name: b, source: us, metrics: [viewercount, latency], dimensions: [cdn]",
+    )
+    expr, told = among(found, found.shown(STARTUP, ("cdn",)))
+    assert f"(({found.shown(PLAYS, ('cdn',)).expr}) > on (source) group_left ()" in expr
+    assert told == "Left out are groups with less than a hundredth of the plays."
+    alone = offer("name: a, source: mm, metrics: [latency], dimensions: [cdn]")
+    shown = alone.shown(STARTUP, ("cdn",))
+    assert among(alone, shown) == (shown.expr, "")
 
 
 def test_labels_that_a_scrape_has_already_are_asked_by_the_name_that_prometheus_gives_them(offer):
