@@ -15,6 +15,9 @@ Fold = Literal["max", "sum", "distinct", "newest", "distribution"]
 ROW_ID, ROW_TIME = "\0id", "\0time"
 """Keys of a row that no vendor's field is called: a text that tells it from others, and the time that it is of."""
 
+INTERVALS = 4
+"""How many of a query's intervals its data may be behind its delay: one poll may fail."""
+
 Labels = tuple[tuple[str, str], ...]
 """Label names and values, in the order in which they are exposed."""
 
@@ -159,8 +162,8 @@ class Query:
 
     @property
     def oldest(self) -> int:
-        """Seconds after which what it brought is too old: its delay and four intervals, for one poll may fail."""
-        return self.delay + 4 * self.interval
+        """Seconds after which what it brought is too old."""
+        return self.delay + INTERVALS * self.interval
 
     def bounds(self, until: float) -> Bounds:
         """Give what one of its HTTP requests may cost; ``until`` is when its next tick is due."""

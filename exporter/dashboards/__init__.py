@@ -30,7 +30,7 @@ def boards(config: Config) -> tuple[Board, ...]:
         events.ibm(offer),
     )
     fed = (board for board in found if board and board.asked and board.panels)
-    return *(_with_freshness(board) for board in fed), health.health(offer, history.panels(config))
+    return *(_with_freshness(board) for board in fed), health.health(history.panels(config))
 
 
 def generate(config: Config) -> Mapping[str, str]:

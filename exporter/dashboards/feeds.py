@@ -51,10 +51,6 @@ class Feed:
     whole: bool
     aside: bool
     window: int
-    late: int
-    """Seconds after which what it brought is late: one interval more than usual."""
-    oldest: int
-    """Seconds after which it is too old."""
     note: str
 
     @property
@@ -96,8 +92,6 @@ def _feed(config: Config, queries: list[Query]) -> Feed:
         whole=not partial and query.endpoint != "smartquery",
         aside=query.endpoint == "error" or bool(endpoint and endpoint.instead),
         window=query.window,
-        late=query.delay + 2 * query.interval,
-        oldest=query.oldest,
         note=" ".join(_notes(query)),
     )
 

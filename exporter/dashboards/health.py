@@ -1,6 +1,5 @@
 """The dashboard of the exporter itself: is what the others show fresh, and what does it cost?"""
 
-from exporter.dashboards.offer import Offer
 from exporter.dashboards.own import (
     BY,
     NONE_IS_BEST,
@@ -9,42 +8,43 @@ from exporter.dashboards.own import (
     SOURCE,
     SUCCESS,
     TARGET,
+    age,
     chart,
     increase,
     own,
     stat,
-    window_end,
 )
-from exporter.dashboards.panels import age
+from exporter.dashboards.panels import LAG, lag
 from exporter.dashboards.spec import Advice, Board, Choice, Panel, Row, Steps, Target
 from exporter.dashboards.traffic import FAILURES, SCRAPES, VENDORS
+from exporter.model import INTERVALS
 
 DOWN = f"(up{{{TARGET}}} and on (job) last_over_time({own('build_info', TARGET)}[1w]))"
 
 
-def health(offer: Offer, history: tuple[Panel, ...] = ()) -> Board:
-    """Say whether every query is fresh, why one is not, how near the limits are; ``history`` is its own row."""
-    names, aged = tuple(feed.name for feed in offer.feeds), age(offer.feeds)
+def health(history: tuple[Panel, ...] = ()) -> Board:
+    """Say whether every query is fresh, why one is not, how near the limits are; ``history`` is its own row.
+
+    It is the same for every configuration but for that row: a query's times come from the exporter.
+    """
     return Board(
         "health",
         "Exporter health",
         "Is every query fresh, why does one fail, and how near are the limits of the vendors and of Prometheus?",
         (
-            Row("Now", _now(aged)),
-            Row("Freshness", _freshness(aged)),
+            Row("Now", _now()),
+            Row("Freshness", _freshness()),
             Row("Failures", FAILURES),
             Row("The vendors' APIs", VENDORS),
             Row("What Prometheus gets", SCRAPES),
             Row("History", history),
-            Row("By query", (_queries(aged),)),
+            Row("By query", (_queries(),)),
         ),
-        choices=(
-            Choice("query", "Query", names, f"label_values({own('query_info', SOURCE)}, query)", everything=True),
-        ),
+        choices=(Choice("query", "Query", query=f"label_values({own('query_info', SOURCE)}, query)", everything=True),),
     )
 
 
-def _now(aged: Steps) -> tuple[Panel, ...]:
+def _now() -> tuple[Panel, ...]:
     return (
         stat(
             "Exporters down",
@@ -69,15 +69,16 @@ def _now(aged: Steps) -> tuple[Panel, ...]:
             NONE_IS_BEST,
         ),
         stat(
-            "Oldest data",
+            "Largest lag",
             Advice(
-                "How old is the oldest that is still shown? Never less than the queries' `delay`.",
-                "More than its delay and four intervals: DataTooOld fires, and its other alerts are inhibited.",
+                f"Is any query's data too old? The lag of the worst: 100% are {INTERVALS} of its intervals behind its "
+                "`delay`, and up to half of that is usual.",
+                "From 75% it is later than usual; from 100% DataTooOld fires, and its other alerts are inhibited.",
                 "See below whose line rises, then why that query fails.",
             ),
-            "s",
-            f"max(time() - {window_end()})",
-            aged,
+            "percentunit",
+            f"max({lag(QUERY)})",
+            LAG,
         ),
         stat(
             "Sources slowed down",
@@ -115,31 +116,31 @@ def _now(aged: Steps) -> tuple[Panel, ...]:
     )
 
 
-def _freshness(aged: Steps) -> tuple[Panel, ...]:
+def _freshness() -> tuple[Panel, ...]:
     return (
         chart(
-            "Age of the data",
+            "Lag of the data",
             Advice(
-                "Which query is old? How long ago the period ended that its values are of.",
-                "A line that rises: its query fails, or the vendor is late.",
+                "Which query's data is too old? How far it is behind the query's own `delay`: 100% are "
+                f"{INTERVALS} of its intervals.",
+                "A line that rises beyond half, for its query fails. From 100% DataTooOld fires.",
                 "Its reason in the row Failures; none there: its polls take too long, see Skipped ticks.",
             ),
-            "s",
-            f"time() - {window_end()}",
+            "percentunit",
+            lag(QUERY),
             "{{query}} ({{source}})",
-            aged,
+            LAG,
         ),
         chart(
             "Since the last good poll",
             Advice(
                 "When did each query last work?",
                 "Beyond its `max_age` its values are gone from Prometheus.",
-                "As for the age of the data; both rise together, or the vendor answers with old periods.",
+                "As for the lag of the data, which rises with it.",
             ),
             "s",
             f"time() - max {BY} ({own('query_last_success_timestamp_seconds', QUERY)})",
             "{{query}} ({{source}})",
-            aged,
         ),
     )
 
@@ -148,13 +149,13 @@ def _column(name: str, unit: str, expr: str, steps: Steps = PLAIN) -> Target:
     return Target(expr, "", name, unit, steps)
 
 
-def _queries(aged: Steps) -> Panel:
+def _queries() -> Panel:
     return Panel(
         "table",
         "Queries",
         Advice(
             "Which query is it? For each: how it is polled, how old it is, and what it costs.",
-            "0 under Works, a red age, polls that failed.",
+            "0 under Works, a red lag, polls that failed. The age is never less than the delay.",
             "Take its name to `query NAME`, which asks the vendor now; its page on the exporter has the last 50 polls.",
         ).text(),
         "short",
@@ -166,7 +167,8 @@ def _queries(aged: Steps) -> Panel:
                 f"* on (source, query) group_left () max {BY} ({SUCCESS})",
                 Steps("red", ((1, "green"),)),
             ),
-            _column("Age", "s", f"time() - {window_end()}", aged),
+            _column("Lag", "percentunit", lag(QUERY), LAG),
+            _column("Age", "s", age()),
             _column("Series", "short", f"sum {BY} ({own('query_series', QUERY)})"),
             _column("Polls", "short", increase("query_polls_total", "source, query")),
             _column(

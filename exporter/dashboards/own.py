@@ -30,9 +30,9 @@ def chart(  # noqa: PLR0913, PLR0917 - a panel's fields, in their order
     return Panel("timeseries", title, advice.text(), unit, (Target(expr, legend),), steps)
 
 
-def window_end() -> str:
-    """Give the end of the period that each query's values are of."""
-    return f"max {BY} ({own('query_window_end_timestamp_seconds', QUERY)})"
+def age() -> str:
+    """Say how long ago the period ended that each query's values are of."""
+    return f"time() - max {BY} ({own('query_window_end_timestamp_seconds', QUERY)})"
 
 
 def increase(name: str, by: str, chosen: str = QUERY) -> str:

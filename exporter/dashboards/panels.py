@@ -8,6 +8,7 @@ from exporter.dashboards.facts import Fact, fact
 from exporter.dashboards.feeds import Feed
 from exporter.dashboards.offer import Offer, Shown, among, any_of, matchers, variable
 from exporter.dashboards.spec import Advice, Link, Panel, Row, Steps, Target, uid
+from exporter.model import INTERVALS
 
 OWN = "video_analytics_exporter"
 WIDTH = 24
@@ -21,6 +22,9 @@ def to(name: str, title: str, carried: Sequence[str] = ()) -> Link:
     return Link(title, f"/d/{uid(name)}?${{__url_time_range}}&{kept}")
 
 
+LAG = Steps("green", ((0.75, "yellow"), (1, "red")))
+"""The colours of a lag: the red is where DataTooOld fires."""
+
 HEALTH = to("health", "Exporter health", ("job", "instance", "source"))
 
 
@@ -33,11 +37,16 @@ def steps(known: Fact) -> Steps:
     return Steps("green", ((known.warn, "yellow"), (known.bad, "red")))
 
 
-def age(feeds: Iterable[Feed]) -> Steps:
-    """Give the colours of how old the data of some queries is: none is late before the slowest of them is."""
-    feeds = tuple(feeds)
-    late, oldest = max(feed.late for feed in feeds), max(feed.oldest for feed in feeds)
-    return Steps("green", ((late, "yellow"), (oldest, "red")))
+def lag(chosen: str) -> str:
+    """Write how far the data of queries is behind their delays, as a share of what each may be; from 1 it is too old.
+
+    A query's age alone says little: that of one with a `delay` of an hour is never less.
+    """
+    end, delay, interval = (
+        f"max by (source, query) ({OWN}_query_{name}{{{chosen}}})"
+        for name in ("window_end_timestamp_seconds", "delay_seconds", "interval_seconds")
+    )
+    return f"(time() - {end} - {delay})\n/\n({INTERVALS} * {interval})"
 
 
 def stat(shown: Shown | None, *, title: str = "", width: int = 4, link: Link | None = None) -> Panel | None:
@@ -146,7 +155,7 @@ def health(asked: Iterable[Feed]) -> Row:
     """Say whether what the dashboard shows is fresh: the last row of each."""
     asked = tuple(asked)
     chosen = matchers(extra=f"query=~{any_of(feed.name for feed in asked)}")
-    success, end = f"{OWN}_query_success{{{chosen}}}", f"{OWN}_query_window_end_timestamp_seconds{{{chosen}}}"
+    success = f"{OWN}_query_success{{{chosen}}}"
     return Row(
         "Exporter health",
         (
@@ -167,16 +176,16 @@ def health(asked: Iterable[Feed]) -> Row:
             ),
             Panel(
                 "timeseries",
-                "Age of the data",
+                "Lag of the data",
                 Advice(
-                    "Of when is what is shown above? How long ago the period ended that each query's values are of; "
-                    "never less than the query's `delay`.",
-                    "A line that rises: its query fails, or the vendor is late.",
+                    "Is what is shown above of now? How far each query's values are behind its own `delay`: 100% are "
+                    f"{INTERVALS} of its intervals, and up to half of that is usual.",
+                    "A line that rises, for its query fails. From 100% DataTooOld fires.",
                     "Click for the reasons; until it falls, take that query's figures as history.",
                 ).text(),
-                "s",
-                (Target(f"time() - max by (source, query) ({end})", "{{query}} ({{source}})"),),
-                age(asked),
+                "percentunit",
+                (Target(lag(chosen), "{{query}} ({{source}})"),),
+                LAG,
                 18,
                 6,
                 HEALTH,

@@ -7,7 +7,6 @@ from exporter.dashboards.explorer import explorer
 from exporter.dashboards.facts import BUFFERING, FAILURE, PLAYS, STARTUP
 from exporter.dashboards.feeds import feeds
 from exporter.dashboards.offer import Offer, among, once, spent
-from exporter.dashboards.panels import age
 
 P95 = "smartsight_startup_time_p95_seconds"
 SOURCES = """
@@ -148,10 +147,3 @@ def test_the_explorer_weighs_buffering_by_watch_time_where_the_chosen_query_has_
     assert '__name__=~"smartsight_buffering_ratio"' in by_watch_time
     assert "* smartsight_playtime_seconds" in by_watch_time
     assert '__name__=~"smartsight_buffering_ratio|smartsight_startup_time_seconds"' in by_plays
-
-
-def test_data_is_old_when_its_query_should_have_been_polled_again(offer):
-    slow = "name: slow, source: mm, metrics: [viewercount], interval: 1h"
-    fast = "name: fast, source: mm, metrics: [viewercount]"
-    assert age(offer(fast).feeds).above == ((240, "yellow"), (360, "red"))
-    assert age(offer(fast, slow).feeds).above == ((7320, "yellow"), (14520, "red"))
