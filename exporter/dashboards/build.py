@@ -84,8 +84,16 @@ def _dashboard(board: Board) -> dashboard.Dashboard:
     return built
 
 
+def _every(board: Board) -> str:
+    """Say what all jobs and instances are: also none, which a past that was fetched by ``backfill`` has.
+
+    What is delivered all the time is of other lengths and times than the gauges of its query, and not mixed with them.
+    """
+    return ".+" if board.name == "health" or any(feed.delivered for feed in board.asked) else ".*"
+
+
 def _variables(board: Board) -> list[Any]:
-    hidden = board.name != "health"
+    hidden, every = board.name != "health", _every(board)
     chosen = matchers(extra=f"query=~{any_of(feed.name for feed in board.asked)}") if board.asked else matchers()
     scraped = 'job=~"$job", instance=~"$instance"'
     named = chosen.replace(', source=~"$source"', "") if board.asked else scraped
@@ -94,12 +102,12 @@ def _variables(board: Board) -> list[Any]:
         .label("Data source")
         .type("prometheus")
         .current(models.VariableOption(text="default", value="default", selected=True)),
-        _query("job", "Job", f"label_values({OWN}_build_info, job)", every=".+", hidden=hidden),
+        _query("job", "Job", f"label_values({OWN}_build_info, job)", every=every, hidden=hidden),
         _query(
             "instance",
             "Instance",
             f'label_values({OWN}_build_info{{job=~"$job"}}, instance)',
-            every=".+",
+            every=every,
             hidden=hidden,
         ),
         _query("source", "Source", f"label_values({OWN}_query_info{{{named}}}, source)"),

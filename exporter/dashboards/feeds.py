@@ -36,7 +36,8 @@ class Feed:
     """One query of the configuration, from all of its sources, with label names as they are in Prometheus.
 
     ``narrow`` tells how far it is from all there is: 0 for a query without filters. ``whole`` is whether its rows may
-    be added up to a total at all, ``aside`` whether its endpoint is one beside the main one.
+    be added up to a total at all, ``aside`` whether its endpoint is one beside the main one. ``delivered`` is whether
+    its past comes by remote write, all the time.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Feed:
     whole: bool
     aside: bool
     window: int
+    delivered: bool
     note: str
 
     @property
@@ -92,6 +94,7 @@ def _feed(config: Config, queries: list[Query]) -> Feed:
         whole=not partial and query.endpoint != "smartquery",
         aside=query.endpoint == "error" or bool(endpoint and endpoint.instead),
         window=query.window,
+        delivered=query.history is not None,
         note=" ".join(_notes(query)),
     )
 

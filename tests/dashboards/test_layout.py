@@ -95,7 +95,26 @@ def test_all_of_a_label_matches_what_has_none(board):
     for variable in board["templating"]["list"]:
         if variable.get("includeAll"):
             assert variable["current"]["value"] == "$__all"
-            assert variable["allValue"] == (".+" if variable["name"] in ("job", "instance") else ".*")
+            assert variable["allValue"] == ".*" or variable["name"] in ("job", "instance")
+
+
+def test_boards_of_data_show_a_past_that_nobody_scraped_but_where_it_is_delivered_beside_the_gauges(tools):
+    def alls(text):
+        return {
+            name: {each["allValue"] for each in board["templating"]["list"] if each["name"] in ("job", "instance")}
+            for name, board in tools.made(text).items()
+        }
+
+    source = "sources: {mm: {type: smartsight, customer_id: 1, auth: {api_key: k}}}\n"
+    query = "queries: [{name: q, source: mm, metrics: [latency, viewercount], dimensions: [cdn]%s}]\n"
+    backfilled, scraped = {".*"}, {".+"}
+    found = alls(source + query % "")
+    assert found.pop("health.json") == scraped
+    assert all(each == backfilled for each in found.values())
+    receiver = 'remote_write: {url: "http://prometheus:9090/api/v1/write"}\n'
+    delivered = alls(receiver + source + query % ", history: true")
+    assert delivered.keys() > found.keys()
+    assert all(each == scraped for each in delivered.values())
 
 
 def test_every_variable_is_used(board):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+
+from exporter.config import load
+from exporter.dashboards import generate
 
 HOUR = 3600
 HOURS = 48
@@ -133,21 +137,61 @@ def held(url, end):
     }
 
 
+@pytest.fixture
+def imported(server, tmp_path):
+    """Start a Prometheus that has what is in a file; gives its address."""
+
+    def imported(output):
+        blocks = [shutil.which("promtool"), "tsdb", "create-blocks-from", "openmetrics", output, tmp_path / "tsdb"]
+        subprocess.run([*blocks, "--max-block-duration=744h"], check=True, capture_output=True, timeout=PATIENCE)
+        config = tmp_path / "prometheus.yml"
+        config.write_text("{}")
+        return server("prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'tsdb'}")
+
+    return imported
+
+
 @pytest.mark.real("promtool")
 @pytest.mark.real("prometheus")
-def test_a_file_brings_the_vendors_own_answer_to_prometheus(vendors, backfill, server, tmp_path, start):
+def test_a_file_brings_the_vendors_own_answer_to_prometheus(vendors, backfill, imported, tmp_path, start):
     output = tmp_path / "history.om"
     out, _ = ended(backfill(f"--output={output}"))
     assert "promtool tsdb create-blocks-from openmetrics" in out
-    blocks = [shutil.which("promtool"), "tsdb", "create-blocks-from", "openmetrics", output, tmp_path / "tsdb"]
-    subprocess.run([*blocks, "--max-block-duration=744h"], check=True, capture_output=True, timeout=PATIENCE)
-    config = tmp_path / "prometheus.yml"
-    config.write_text("{}")
-    url = server("prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'tsdb'}")
+    url = imported(output)
     found = held(url, start + HOURS * HOUR)
     assert found == pytest.approx(asked(vendors, start))
     assert len({at for _, at in found}) == HOURS
     assert [path.name for path in tmp_path.glob("history.om*")] == ["history.om"]
+
+
+def trends(config):
+    """What the dashboards of a configuration ask for their lines of one query, as they open."""
+    boards = generate(load(config.read_text(), name="config.yaml", env={}))
+    for board in (json.loads(text) for name, text in boards.items() if name != "explorer.json"):
+        all_ = {each["name"]: each.get("allValue") for each in board["templating"]["list"]}
+        for panel in (panel for panel in board["panels"] if panel["type"] == "timeseries"):
+            for target in panel["targets"]:
+                if 'query="by_cdn"' in target["expr"]:
+                    expr = re.sub(r"\$(\w+)", lambda found, all_=all_: all_[found[1]], target["expr"])
+                    yield expr, " offset " in expr
+
+
+@pytest.mark.real("promtool")
+@pytest.mark.real("prometheus")
+@pytest.mark.parametrize(("step", "least", "most"), [("5m", 1, 1), ("1h", 0.08, 0.11)])
+def test_the_dashboards_show_the_past_without_gaps_in_steps_of_five_minutes(
+    backfill, imported, tmp_path, start, step, least, most
+):
+    ended(backfill(f"--output={tmp_path / 'history.om'}", "--query=by_cdn", f"--step={step}"))
+    url, minutes = imported(tmp_path / "history.om"), 60 * (HOURS - 2)
+    found = list(trends(tmp_path / "config.yaml"))
+    assert len(found) > 5
+    for expr, of_before in found:
+        begin = start + (2 if of_before else 1) * HOUR
+        params = {"query": expr, "start": begin, "end": begin + (minutes - 1) * 60, "step": 60}
+        answer = httpx.get(f"{url}/api/v1/query_range", params=params, trust_env=False).json()
+        moments = {at for series in answer["data"]["result"] for at, _ in series["values"]}
+        assert least * minutes <= len(moments) <= most * minutes, expr
 
 
 @pytest.mark.real("prometheus")

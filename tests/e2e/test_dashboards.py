@@ -93,12 +93,11 @@ async def exposed(now, queries):
 
 
 async def history(now):
-    """The data of an hour ago, which panels compare with, as promtool takes it."""
+    """The data of an hour ago, which panels compare with, as promtool takes it: without a job, as `backfill` has it."""
     (live,) = (path.read_text() for path in FILES if path.stem == "live")
     queries = set(re.findall(r'query=\\"(\w+)\\"', live))
     then = now - HOUR
-    lines = [line.replace("{", '{job="video",instance="then",', 1) for line in await exposed(then, queries)]
-    return "\n".join([*(f"{line} {then}" for line in lines), "# EOF", ""])
+    return "\n".join([*(f"{line} {then}" for line in await exposed(then, queries)), "# EOF", ""])
 
 
 def backfill(page, directory):
