@@ -131,10 +131,8 @@ class Connection(asyncio.Protocol):
 
     # --- For the event loop ---
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvloop's has no such base
         """Say hello, if the other side speaks HTTP/2."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("HTTP/2 needs a stream")
         self._transport = transport
         self.able = transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
         if not self.able:

@@ -6,16 +6,21 @@ answer was given up.
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections import defaultdict
 
 import httpx
+from aiohappyeyeballs import start_connection
 
 from exporter.providers.h2_connection import Connection, Unseen
 from exporter.providers.transport import Http1
 
 ATTEMPTS = 3
 """Connections on which a request is tried if the vendor looks at no request at all."""
+
+DELAY = 0.25
+"""Seconds for which an address is waited for alone, before the next one is tried beside it (RFC 8305, section 5)."""
 
 Origin = tuple[str, int]
 
@@ -73,9 +78,13 @@ class Http2(httpx.AsyncBaseTransport):
 
 
 async def _connect(origin: Origin, tls: ssl.SSLContext) -> Connection:
+    loop = asyncio.get_running_loop()
     try:
-        transport, connection = await asyncio.get_running_loop().create_connection(
-            Connection, *origin, ssl=tls, server_hostname=origin[0], happy_eyeballs_delay=0.25
+        # Not left to create_connection: uvloop's tries an address only once the one before it has failed.
+        addresses = await loop.getaddrinfo(*origin, type=socket.SOCK_STREAM)
+        connected = await start_connection(addresses, happy_eyeballs_delay=DELAY)
+        transport, connection = await loop.create_connection(
+            Connection, sock=connected, ssl=tls, server_hostname=origin[0]
         )
     except (OSError, UnicodeError) as error:
         raise httpx.ConnectError(str(error)) from None

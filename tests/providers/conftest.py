@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvloop
 
 from exporter.config import load
 from exporter.model import Bounds, Exchange, Page, Part, Query, Request, Turn, Window
@@ -25,6 +26,14 @@ SOURCES = {
     "smartsight": {"type": "smartsight", "customer_id": 199493832, "auth": {"api_key": "k3y-of-smartsight"}},
     "ibm_video": {"type": "ibm_video", "auth": {"client_id": "exporter", "client_secret": "s3cret-of-ibm"}},
 }
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def pytest_asyncio_loop_factories(item):
+    """Give both loops to those tests that choose among them (``loop_factories``), and asyncio's to all others."""
+    chosen = any("loop_factories" in marker.kwargs for marker in item.iter_markers("asyncio"))
+    return LOOPS if chosen else {"asyncio": asyncio.new_event_loop}
 
 
 @dataclass

@@ -21,6 +21,9 @@ from exporter.providers.headers import SENT
 from exporter.providers.shapes import HttpSettings
 from exporter.providers.wire import Wire
 
+# `run` and `backfill` are on uvloop, `query` is on asyncio's loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+
 
 @pytest.fixture(scope="module")
 def authority():
@@ -139,12 +142,12 @@ async def serve(authority):
     """Run vendors over TLS that speak HTTP/2, or what is given instead."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def serve(vendor, protocol=Connection, alpn="h2"):
+        async def serve(vendor, protocol=Connection, alpn="h2", name="localhost", *, tls=True):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            authority.issue_cert("localhost").configure_cert(context)
+            authority.issue_cert(name).configure_cert(context)
             context.set_alpn_protocols([alpn])
             server = await asyncio.get_running_loop().create_server(
-                lambda: protocol(vendor), "localhost", 0, ssl=context
+                lambda: protocol(vendor), "localhost", 0, ssl=context if tls else None
             )
 
             async def close():
@@ -170,6 +173,74 @@ async def said(wire, url, timeout=20, most=2**24):  # noqa: ASYNC109 - the wire'
 
 def never(*_):
     """Leave a request without an answer."""
+
+
+# --- Connecting -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent():
+    """Give an address that refuses nobody and takes nobody: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as stack:
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+
+
+async def test_an_address_that_says_nothing_delays_no_request(serve, wire, silent, monkeypatch):
+    url, loop = await serve(Vendor()), asyncio.get_running_loop()
+    resolve = loop.getaddrinfo
+
+    async def resolved(host, *arguments, **more):
+        before = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", silent)] if host == "localhost" else []
+        return before + await resolve(host, *arguments, **more)
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolved)
+    assert await said(wire, f"{url}/well", timeout=10) == b"/well"
+
+
+async def test_a_certificate_for_another_name_is_refused(serve, wire):
+    vendor = Vendor()
+    with pytest.raises(NetworkError, match=r"CERTIFICATE_VERIFY_FAILED.*localhost"):
+        await said(wire, f"{await serve(vendor, name='other.example')}/")
+    assert vendor.asked == []
+
+
+@pytest.mark.parametrize("host", ["localhost:1", f"{'a' * 64}.example"], ids=["nobody listens", "no name"])
+async def test_a_vendor_that_is_not_there_is_a_network_error(wire, host):
+    with pytest.raises(NetworkError, match=r"ConnectError: ."):
+        await said(wire, f"https://{host}/")
+
+
+@pytest.mark.parametrize("tls", [True, False])
+async def test_a_vendor_that_says_nothing_is_left(serve, wire, tls):
+    class Mute(asyncio.Protocol):
+        def __init__(self, vendor):
+            self.vendor = vendor
+
+        def connection_made(self, transport):
+            self.transport = transport
+            self.vendor.connections.append(self)
+
+        def connection_lost(self, _):
+            self.vendor.lost += 1
+            self.vendor.moved()
+
+    vendor = Vendor()
+    with pytest.raises(TimedOut):
+        await said(wire, await serve(vendor, Mute, tls=tls), timeout=0.5)
+    await vendor.until(lambda: vendor.lost == len(vendor.connections) == 1)
+
+
+async def test_a_proxy_is_asked_in_http_1(serve, ca_file):
+    vendor = Vendor()
+    settings = HttpSettings(ca_file=ca_file, http2=True, proxy_url="http://localhost:1")
+    async with contextlib.aclosing(Wire(settings, None)) as wire:
+        with pytest.raises(NetworkError, match="ProxyError"):
+            await said(wire, await serve(vendor))
+    assert vendor.connections == []
 
 
 # --- One connection -------------------------------------------------------------------------------------------------
