@@ -257,6 +257,8 @@ class Connection(asyncio.Protocol):
         self._wider.set()
         if not self.greeted.done():
             self.greeted.set_exception(error)
+            # Who connects may have been cancelled: then nobody asks for it, and asyncio would complain of that.
+            self.greeted.exception()
         for stream in self._streams.values():
             if not stream.ended:
                 stream.fail(error)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 import subprocess
@@ -232,6 +233,25 @@ async def test_a_vendor_that_says_nothing_is_left(serve, wire, tls):
     with pytest.raises(TimedOut):
         await said(wire, await serve(vendor, Mute, tls=tls), timeout=0.5)
     await vendor.until(lambda: vendor.lost == len(vendor.connections) == 1)
+
+
+async def test_who_is_cancelled_while_connecting_leaves_nothing_behind(serve, wire, monkeypatch, caplog):
+    made, connected = h2_connection.Connection.connection_made, []
+
+    def cancelled(connection, transport):
+        connected.append(connection)
+        made(connection, transport)
+        asking.cancel()
+
+    monkeypatch.setattr(h2_connection.Connection, "connection_made", cancelled)
+    vendor = Vendor()
+    asking = asyncio.create_task(said(wire, f"{await serve(vendor)}/"))
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await vendor.until(lambda: vendor.lost == 1)
+    await asyncio.wait([connected.pop().greeted])
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_a_proxy_is_asked_in_http_1(serve, ca_file):
