@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from exporter import rules
 from exporter.simulator.ibm_video import IbmVideo
@@ -161,6 +162,62 @@ def run(start, tmp_path):
         return start("run", f"--config.file={path}", **env)
 
     return run
+
+
+NGINX = """
+daemon off; master_process off; pid nginx.pid; error_log stderr; events {{ }}
+http {{
+    log_format protocol $server_protocol; access_log spoken protocol;
+    client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp; scgi_temp_path tmp;
+    server {{
+        listen 127.0.0.1:{port} ssl {http2}; ssl_certificate chain.pem; ssl_certificate_key chain.pem;
+        location / {{ proxy_pass {back}; }}
+    }}
+}}
+"""
+
+
+@dataclass
+class Front:
+    """A real nginx with TLS before a vendor."""
+
+    url: str
+    ca_file: Path
+    log: Path
+
+    @property
+    def spoken(self):
+        """The protocols in which it was asked."""
+        return set(self.log.read_text().split())
+
+
+@pytest.fixture
+def front(tmp_path):
+    """Put a real nginx with TLS, and HTTP/2 or not, before a vendor's URL; it is killed in the end."""
+    authority, started = trustme.CA(), []
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    def front(back, *, http2=True):
+        directory, port = tmp_path / f"nginx-{len(started)}", free_port()
+        directory.mkdir()
+        authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(directory / "chain.pem"))
+        text = NGINX.format(port=port, back=back, http2="http2" if http2 else "")
+        (directory / "nginx.conf").write_text(text)
+        with (directory / "log").open("w") as log:
+            started.append(subprocess.Popen(["nginx", "-p", directory, "-c", "nginx.conf"], stderr=log))
+
+        def listens():
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                return True
+
+        wait_until(listens, "nginx listens")
+        return Front(f"https://localhost:{port}", tmp_path / "ca.pem", directory / "spoken")
+
+    yield front
+    for process in started:
+        process.kill()
+        process.wait(PATIENCE)
 
 
 class Prometheus:

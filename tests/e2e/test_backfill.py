@@ -32,13 +32,13 @@ def start():
 
 @pytest.fixture
 def backfill(vendors, tmp_path, start):
-    """Begin the command for two days of hours; gives the process. Sources take so many requests at a time."""
+    """Begin the command for two days of hours; gives the process. Sources take so many requests, and have ``more``."""
     processes = []
 
-    def backfill(*arguments, concurrency=4):
-        limits = {"limits": {"concurrency": concurrency}}
+    def backfill(*arguments, concurrency=4, **more):
+        more["limits"] = {"concurrency": concurrency}
         config = {
-            "sources": {name: each | limits for name, each in vendors.sources().items()},
+            "sources": {name: each | more for name, each in vendors.sources().items()},
             "queries": [
                 {"name": "by_cdn", "source": "mm", "metrics": list(SMARTSIGHT), "dimensions": ["cdn"]},
                 {"name": "audience", "source": "ibm", "metrics": ["total_views"], "dimensions": ["content_type"]},
@@ -207,6 +207,17 @@ def test_remote_write_brings_the_vendors_own_answer_to_prometheus(vendors, backf
     }
     assert held(url, start + HOURS * HOUR) == pytest.approx(own)
     assert list((tmp_path / "state").iterdir()) == []
+
+
+@pytest.mark.real("nginx")
+def test_over_http_2_the_past_is_the_same(vendors, front, backfill, tmp_path):
+    one, two = tmp_path / "one.om", tmp_path / "two.om"
+    ended(backfill(f"--output={one}"))
+    fronts = [front(url) for url in vendors.urls]
+    vendors.urls = tuple(each.url for each in fronts)
+    ended(backfill(f"--output={two}", http={"http2": True, "ca_file": str(fronts[0].ca_file)}))
+    assert two.read_bytes() == one.read_bytes()
+    assert [each.spoken for each in fronts] == [{"HTTP/2.0"}, {"HTTP/2.0"}]
 
 
 def test_after_a_kill_the_same_command_goes_on_and_asks_for_nothing_twice(vendors, backfill, tmp_path):

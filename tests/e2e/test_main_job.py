@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.responses import JSONResponse
 
 from exporter import demo
@@ -64,6 +65,16 @@ def sent_by_ibm(vendor):
     return expected
 
 
+def shown_by(exporter):
+    """The vendors' values on /metrics."""
+    return {
+        frozenset({"__name__": sample.name, **sample.labels}.items()): sample.value
+        for family in text_string_to_metric_families(exporter.metrics())
+        for sample in family.samples
+        if sample.name.startswith(("smartsight_", "ibm_video_"))
+    }
+
+
 @pytest.mark.real("prometheus")
 def test_prometheus_holds_what_the_vendors_sent(vendors, run, prometheus, until):
     server = prometheus(run(config(vendors.sources())).url)
@@ -93,6 +104,22 @@ def test_a_series_that_the_vendor_stops_returning_goes_stale(vendors, run, prome
     # Without a stale marker, Prometheus would go on showing it for five minutes.
     until(lambda: not server.query('smartsight_plays{cdn="Fastly"}'), "the series that is gone is stale")
     assert server.value('smartsight_plays{cdn="Akamai"}') == 7
+
+
+@pytest.mark.real("nginx")
+@pytest.mark.parametrize(("http2", "protocol"), [(True, "HTTP/2.0"), (False, "HTTP/1.1")])
+def test_http_2_is_spoken_with_vendors_that_do(vendors, front, run, until, http2, protocol):
+    fronts = [front(url, http2=http2) for url in vendors.urls]
+    vendors.urls = tuple(each.url for each in fronts)
+    http = {"http2": True, "ca_file": str(fronts[0].ca_file)}
+    exporter = run(config({name: source | {"http": http} for name, source in vendors.sources().items()}))
+
+    def equal():
+        shown = shown_by(exporter)
+        return len(shown) > 100 and shown == sent_by_smartsight(vendors.smartsight) | sent_by_ibm(vendors.ibm)
+
+    until(equal, "/metrics has the vendors' values, all of them and no others")
+    assert [each.spoken for each in fronts] == [{protocol}, {protocol}]
 
 
 def test_a_wrong_key_is_seen_and_stops_nothing_else(vendors, run, until):
