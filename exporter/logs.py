@@ -10,8 +10,8 @@ import structlog
 
 LEVELS = ("debug", "info", "warn", "error")
 FORMATS = ("logfmt", "json")
-TALKATIVE = ("httpx", "aiohttp", "asyncio", "uvicorn", "apscheduler")
-"""Libraries that tell of each request or tick what the exporter tells better."""
+TALKATIVE = ("httpx", "httpcore", "h2", "hpack", "aiohttp", "asyncio", "uvicorn", "apscheduler")
+"""Libraries that tell of each request or tick what the exporter tells better, and hpack each header, secret or not."""
 
 
 def configure(level: str, form: Literal["logfmt", "json"]) -> None:

@@ -84,7 +84,9 @@ def test_levels(logged, level, shown):
     assert len(logged(level, "logfmt", act)) == shown
 
 
-@pytest.mark.parametrize("name", ["httpx", "aiohttp.client", "aiohttp.access", "asyncio"])
+@pytest.mark.parametrize(
+    "name", ["httpx", "httpcore.http11", "hpack.hpack", "aiohttp.client", "aiohttp.access", "asyncio"]
+)
 def test_talkative_libraries_tell_only_what_is_wrong(logged, name):
     def act(*_):
         logging.getLogger(name).info("GET https://host/?secret")

@@ -11,6 +11,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import FrameTooLargeError, ProtocolError
 from h2.settings import SettingCodes, Settings
+from hpack import NeverIndexedHeaderTuple
 
 from exporter.providers.transport import KEEP
 
@@ -23,6 +24,9 @@ WINDOW, ALL_WINDOWS = 2**20, 2**31 - 1
 STREAMS = 100
 HEAD, GOAWAY = 9, 7
 """The size of a frame's head; the type of the frame that ends a connection (RFC 9113, sections 4.1 and 6.8)."""
+
+SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"x-api-key"})
+"""Headers that neither side, nor one between, may keep in its table for later requests (RFC 7541, section 7.1.3)."""
 
 
 class Unseen(Exception):
@@ -291,10 +295,11 @@ def _headers(request: httpx.Request) -> list[tuple[bytes, bytes]]:
         (b":scheme", b"https"),
         (b":path", request.url.raw_path),
     ]
+    sent = [(name.lower(), value) for name, value in request.headers.raw]
     return own + [
-        (name.lower(), value)
-        for name, value in request.headers.raw
-        if name.lower() not in (b"host", b"connection", b"transfer-encoding")
+        NeverIndexedHeaderTuple(name, value) if name in SECRET else (name, value)
+        for name, value in sent
+        if name not in (b"host", b"connection", b"transfer-encoding")
     ]
 
 

@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl
 import bcrypt
 import httpx
 import pytest
+from hpack.huffman import HuffmanEncoder
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
@@ -36,6 +38,13 @@ SPELLINGS = {
         str(httpx.QueryParams({"": secret}))[1:],
         base64.b64encode(f"exporter:{secret}".encode()).decode(),
     )
+}
+# HTTP/2 sends headers coded in bits: a library that logs what is sent shows whole values in this form.
+CODED = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
+SPELLINGS |= {
+    json.dumps(repr(CODED.encode(f"{scheme}{spelling}".encode()))[2:-1])[1:-1]
+    for spelling in SPELLINGS
+    for scheme in ("", "Bearer ", "Basic ")
 }
 MODES = ("label", "value", "page", "401", "403", "404", "422", "429", "500", "302", "json", "fields")
 
@@ -91,7 +100,7 @@ def echoing():
     thread.join(PATIENCE)
 
 
-def config(url):
+def config(url, **http):
     """A configuration with every kind of log-in, and a query for every way to echo."""
     sources = {
         "key": {"type": "smartsight", "base_url": url, "customer_id": 7, "auth": {"api_key": "${API_KEY}"}},
@@ -148,6 +157,7 @@ def config(url):
         }
         for mode in MODES
     ]
+    sources = {name: {**source, "http": {**http, **source.get("http", {})}} for name, source in sources.items()}
     return {"defaults": {"interval": "3s", "timeout": "2s"}, "sources": sources, "queries": queries}
 
 
@@ -156,11 +166,22 @@ def shown_by(what, text):
     return [(what, spelling) for spelling in SPELLINGS if spelling in text]
 
 
-def test_no_secret_is_in_any_output_of_a_running_exporter(echoing, start, until, tmp_path, monkeypatch):
+@pytest.fixture(params=["HTTP/1.1", pytest.param("HTTP/2", marks=pytest.mark.real("nginx"))])
+def configured(request, echoing):
+    """A configuration for each protocol."""
+    if request.param == "HTTP/1.1":
+        yield config(echoing)
+        return
+    front = request.getfixturevalue("front")(echoing)
+    yield config(front.url, http2=True, ca_file=str(front.ca_file))
+    assert front.spoken == {"HTTP/2.0"}
+
+
+def test_no_secret_is_in_any_output_of_a_running_exporter(configured, start, until, tmp_path, monkeypatch):
     for name, value in CANARIES.items():
         monkeypatch.setenv(name, value)
     path, web, storage = tmp_path / "config.yaml", tmp_path / "web.yaml", tmp_path / "storage"
-    path.write_text(json.dumps(config(echoing)))
+    path.write_text(json.dumps(configured))
     web.write_text(
         json.dumps({"basic_auth_users": {"ops": bcrypt.hashpw(WEB_PASSWORD.encode(), bcrypt.gensalt(4)).decode()}})
     )
@@ -185,7 +206,7 @@ def test_no_secret_is_in_any_output_of_a_running_exporter(echoing, start, until,
             found += shown_by(page, answer.text)
         openmetrics = client.get("/metrics", headers={"accept": "application/openmetrics-text"}).text
         found += shown_by("openmetrics", openmetrics)
-        path.write_text(json.dumps(config(echoing) | {"more": CANARIES["API_KEY"]}))
+        path.write_text(json.dumps(configured | {"more": CANARIES["API_KEY"]}))
         found += shown_by("reload", client.post("/-/reload").text)
         assert (
             httpx.get(f"{exporter.url}/metrics", auth=("ops", WEB_PASSWORD + "?"), trust_env=False).status_code == 401

@@ -15,6 +15,7 @@ import h2.settings
 import httpx
 import pytest
 import trustme
+from hpack import NeverIndexedHeaderTuple
 
 from exporter.providers import h2_connection, http2
 from exporter.providers.errors import BadResponse, NetworkError, TimedOut
@@ -41,7 +42,7 @@ class Connection(asyncio.Protocol):
     """One connection of a vendor, which a test scripts by its paths."""
 
     def __init__(self, vendor):
-        self.vendor, self.bodies, self.left = vendor, {}, {}
+        self.vendor, self.bodies, self.left, self.heads = vendor, {}, {}, []
         self.pongs = vendor.pongs
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
 
@@ -67,6 +68,7 @@ class Connection(asyncio.Protocol):
             match event:
                 case h2.events.RequestReceived():
                     headers = dict(event.headers)
+                    self.heads.append(event.headers)
                     self.bodies[event.stream_id] = b""
                     self.vendor.asked.append((self, event.stream_id, headers[":path"], headers))
                 case h2.events.DataReceived():
@@ -317,6 +319,22 @@ async def test_a_form_is_sent_whole(serve, wire):
     body = b"x" * 300_000
     response = await wire.send(httpx.Request("POST", f"{await serve(vendor)}/", content=body), 20, 2**20)
     assert response.content == body
+
+
+async def test_no_table_of_headers_holds_a_secret(serve, wire, ask):
+    key = ask("smartsight", metrics=["latency"]).provider.credentials.header
+    names = key.lower(), "authorization", "proxy-authorization", "cookie"
+    secrets = {name: f"canary of twenty bytes for {name}" for name in names}
+    vendor = Vendor()
+    url = await serve(vendor)
+    for _ in range(2):
+        await wire.send(httpx.Request("GET", f"{url}/", headers={**SENT, **secrets}), 20, 2**20)
+    [there] = vendor.connections
+    for head in there.heads:
+        assert {tuple(header) for header in head if isinstance(header, NeverIndexedHeaderTuple)} == set(secrets.items())
+    table = there.h2.decoder.header_table.dynamic_entries
+    assert (b"accept", b"application/json") in table
+    assert not any(b"canary" in value for _, value in table)
 
 
 async def test_a_connection_that_the_vendor_closed_meanwhile_is_no_error(serve, wire):
