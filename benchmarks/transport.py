@@ -1,8 +1,9 @@
 """What carries requests to vendors at which cost: httpx's own transport, HTTP/1.1 and 2, and the exporter's.
 
-All ask the same vendor, which takes 0.2 s, through the same nginx with TLS, in turns and in random order. Prints the
-CPU of a request, as a ratio to httpx's HTTP/1.1 in the same round, and the 99th percentile over the vendor's time; exit
-code 1 if that of the exporter's transport is above 1.2 with 64 requests in flight. Needs nginx on `PATH`.
+All ask the same vendor, which takes 0.2 s, through the same nginx with TLS, in turns and in random order, and on uvloop
+as `run` does. Prints the CPU of a request, as a ratio to httpx's HTTP/1.1 in the same round, and the 99th percentile
+over the vendor's time; exit code 1 if that of the exporter's transport is above 1.2 with 64 requests in flight. Needs
+nginx on `PATH`.
 
     python benchmarks/transport.py [ROUNDS]
 """
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import httpx
 import trustme
+import uvloop
 from processes import answers, free_port, process
 
 from exporter.providers.http2 import Http2
@@ -170,8 +172,9 @@ def main() -> int:
     if sys.argv[1:2] == ["--vendor"]:
         asyncio.run(vendor(int(sys.argv[2])))
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    cells, without = asyncio.run(measure(rounds))
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {rounds} rounds, a vendor of {LATENCY:g} s")
+    cells, without = uvloop.run(measure(rounds))
+    loop = f"Python {platform.python_version()}, uvloop {uvloop.__version__}"
+    print(f"{loop}, {os.cpu_count()} cores, {rounds} rounds, a vendor of {LATENCY:g} s")
     print(f"{'transport':20}{'in flight':>10}{'CPU ms':>9}{'ratio':>8}{'p99 / vendor':>14}")
     for (name, in_flight), cell in cells.items():
         ratio = statistics.median(a / b for a, b in zip(cell.cpu, cells[OWN_1, in_flight].cpu, strict=True))
