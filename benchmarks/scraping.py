@@ -27,7 +27,7 @@ ALLOWED = {
 }
 """How many times as much as ours the others must cost, gzip."""
 
-MOST_SCRAPES, VISIT = 1000, 0.3
+MOST_SCRAPES, VISIT = 3000, 0.6
 """Scrapes of one server in a round, unless they would take longer than so many seconds."""
 
 REST = 1.1
