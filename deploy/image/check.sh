@@ -119,7 +119,7 @@ until get /-/ready >/dev/null 2>&1; do
 done
 [ "$(awk '/^Uid:/ {print $2, $3, $4, $5}' "/proc/$server/status")" = "65532 65532 65532 65532" ] || die "it runs as another user"
 ! in_image touch /app/new 2>/dev/null || die "its root can be written"
-get /metrics | grep -q "^video_analytics_exporter_build_info{version=\"$version\",revision=\"$revision\"" || failed "no build_info of $version, $revision"
+get /metrics | grep -q "^video_analytics_exporter_build_info{.*revision=\"$revision\",version=\"$version\"" || failed "no build_info of $version, $revision"
 deadline=$((SECONDS + 10))
 until in_image sh -c 'ls /data/*.snapshot' >/dev/null 2>&1; do
     [ "$SECONDS" -lt "$deadline" ] || failed "nothing is stored in /data"
