@@ -20,7 +20,6 @@ from exporter.clock import steady
 from exporter.config import Config, ConfigError, Source
 from exporter.exposition import Exposition
 from exporter.model import Outcome
-from exporter.periods import Periods
 from exporter.plan import Group, Job, plan
 from exporter.poll import Poller
 from exporter.providers.http import Client
@@ -166,7 +165,6 @@ class House:
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.telemetry = Telemetry(time.time, options.revision, options.shard)
-        self._periods = Periods(self.telemetry)
         self.store = Store(self._config.queries, steady)
         self._clients = {name: self._client(name, source) for name, source in self._config.sources.items()}
         self._poller = Poller(self._clients, self.store, self._ended, now=time.time, clock=steady)
@@ -300,7 +298,6 @@ class House:
     def _configured(self, kept: Collection[tuple[str, str]]) -> None:
         """Let the own metrics tell of the configuration in force."""
         self.telemetry.configured(self._config.queries, kept)
-        self._periods.configured(self._config.queries)
         # A source without queries is as one that is not there.
         for source in {query.source for query in self._config.queries}:
             self.telemetry.planned(source, self._plan.requests_per_day(source))

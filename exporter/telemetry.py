@@ -64,6 +64,11 @@ class Telemetry:
             "A query of the configuration, as it is polled.",
             labels=(*BY_QUERY, "endpoint", "interval", "window", "delay"),
         )
+        # Nothing can compute with the words of `query_info`, as whoever asks whether data is late must.
+        self._interval = self._numbers("query_interval_seconds", "Time from one poll of the query to the next.")
+        self._delay = self._numbers(
+            "query_delay_seconds", "How long ago the period that a poll asks for ends, at least."
+        )
         self._success = self._numbers("query_success", "Whether the query's last poll succeeded.")
         self._last_success = self._numbers(
             "query_last_success_timestamp_seconds", "When the query's last successful poll ended."
@@ -188,6 +193,8 @@ class Telemetry:
         for query in queries:
             periods = (_duration(seconds) for seconds in (query.interval, query.window, query.delay))
             self._info.set((*query.key, query.endpoint, *periods), 1)
+            self._interval.set(query.key, query.interval)
+            self._delay.set(query.key, query.delay)
             self._polls.add(query.key, 0)
             self._skipped.add(query.key, 0)
             # What alerts count begins at 0, for increase() does not see a counter's first value.

@@ -48,6 +48,9 @@ CONTRACT = {
     "total_shards": ("gauge", set()),
 }
 
+MORE = {"query_interval_seconds": ("gauge", BY_QUERY), "query_delay_seconds": ("gauge", BY_QUERY)}
+"""Beyond it: what tells whether data is late for the query that it is of."""
+
 
 @pytest.fixture
 def telemetry():
@@ -85,7 +88,7 @@ def test_names_types_and_labels_are_those_of_the_contract(telemetry, make_query,
             name = family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
             found[name] = (family.type, labels)
-    assert found == {name: CONTRACT[name] for name in found}
+    assert found == {name: {**CONTRACT, **MORE}[name] for name in found}
     assert found.keys() >= CONTRACT.keys()
 
 
@@ -225,6 +228,16 @@ def test_of_a_query_that_is_gone_nothing_is_left_and_of_its_neighbours_all(telem
     assert value(telemetry, "query_polls_total", source="mm", query="stays") == 1 + len(REASONS)
 
 
+def test_a_query_s_times_are_told_in_seconds_and_follow_the_configuration(telemetry, make_query):
+    telemetry.configured([make_query(interval=90, delay=3600), make_query(name="gone")])
+    assert value(telemetry, "query_interval_seconds", source="mm", query="q") == 90
+    assert value(telemetry, "query_delay_seconds", source="mm", query="q") == 3600
+    telemetry.configured([make_query(interval=300)])
+    assert value(telemetry, "query_interval_seconds", source="mm", query="q") == 300
+    assert value(telemetry, "query_delay_seconds", source="mm", query="q") == 120
+    assert naming(telemetry, source="mm", query="gone") == set()
+
+
 def test_what_alerts_count_begins_at_0(telemetry, make_query):
     """``increase()`` does not see a counter's first value."""
     telemetry.configured([make_query()])
@@ -237,7 +250,7 @@ def test_a_changed_query_begins_anew(telemetry, make_query):
     telemetry.polled(outcome(make_query(), series=5, dropped={"limit": 2}))
     telemetry.configured([make_query(interval=120)])
     counted = ("query_polls_total", "query_skipped_total", "query_failures_total", "query_rows_dropped_total")
-    assert naming(telemetry, source="mm", query="q") == {"query_info", *counted}
+    assert naming(telemetry, source="mm", query="q") == {"query_info", *MORE, *counted}
     assert value(telemetry, "query_polls_total", source="mm", query="q") == 0
     infos = [family for family in telemetry.registry.collect() if family.name == f"{PREFIX}query_info"]
     assert [sample.labels["interval"] for sample in infos[0].samples] == ["2m"]

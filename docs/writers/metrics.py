@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from exporter.catalog import Catalog, Known
 from exporter.history.telemetry import Telemetry as HistoryTelemetry
-from exporter.periods import Periods
 from exporter.telemetry import Telemetry, described
 
 HEAD = """\
@@ -103,7 +102,6 @@ def _distributions(catalog: Catalog) -> Iterator[str]:
 def _own() -> Iterator[str]:
     telemetry = Telemetry(lambda: 0.0)
     HistoryTelemetry(telemetry)
-    Periods(telemetry)
     rows = (
         (
             f"`{family.name}{'_total' if family.type == 'counter' else ''}`",

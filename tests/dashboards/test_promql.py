@@ -10,7 +10,6 @@ from exporter.config import load
 from exporter.dashboards.feeds import feeds
 from exporter.demo import CREDENTIALS, example
 from exporter.history.telemetry import Telemetry as HistoryTelemetry
-from exporter.periods import Periods
 from exporter.telemetry import Telemetry, described
 
 SCRAPE = {"up", "scrape_samples_scraped", "scrape_duration_seconds"}
@@ -29,7 +28,6 @@ def own():
     found = dict.fromkeys((*SCRAPE, "process_resident_memory_bytes", "process_cpu_seconds_total"), frozenset())
     telemetry = Telemetry(lambda: 0.0)
     HistoryTelemetry(telemetry)
-    Periods(telemetry)
     for family, labels in described(telemetry.registry):
         found |= dict.fromkeys((family.name + suffix for suffix in SUFFIXES[family.type]), frozenset(labels))
     return found

@@ -10,7 +10,6 @@ import pytest
 from exporter.cli import COMMANDS
 from exporter.config.jsonschema import schema
 from exporter.history.telemetry import Telemetry as HistoryTelemetry
-from exporter.periods import Periods
 from exporter.providers import PROVIDERS
 from exporter.telemetry import Telemetry
 
@@ -59,7 +58,6 @@ def test_every_metric_is_there():
             assert f"`{known.family}`" in PAGES["metrics"]
     telemetry = Telemetry(lambda: 0.0)
     HistoryTelemetry(telemetry)
-    Periods(telemetry)
     for family in telemetry.registry.collect():
         assert f"`{family.name}" in PAGES["metrics"] or family.name.startswith(("process_", "python_"))
 

@@ -8,7 +8,6 @@ import pytest
 from exporter.catalog import load as catalogue
 from exporter.history.telemetry import Telemetry as HistoryTelemetry
 from exporter.normalise import sanitise
-from exporter.periods import Periods
 from exporter.telemetry import Telemetry, described
 
 SCRAPED = {"job", "instance"}
@@ -43,7 +42,6 @@ def own_metrics():
     found = {}
     telemetry = Telemetry(lambda: 0.0)
     HistoryTelemetry(telemetry)
-    Periods(telemetry)
     for family, labels in described(telemetry.registry):
         for suffix in SUFFIXES[family.type]:
             found[family.name + suffix] = {*labels, *SCRAPED}
